@@ -1,0 +1,1 @@
+"""Files ↔ arrays. numpy, Pillow and PyAV only; nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""The storybook world: captioned, segmented scenes as pure functions of a seed."""
