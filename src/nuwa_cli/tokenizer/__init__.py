@@ -1,0 +1,1 @@
+"""Raw data ↔ tokens: the VQ-GANs for pictures and sketches, byte-level BPE for text."""
