@@ -1,0 +1,134 @@
+"""`nuwa train`: tokenizer, model, and the export of finished runs into a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nuwa_cli.training.recipe import TrainRecipe
+    from nuwa_cli.training.scenes import SceneSource
+
+train_app = typer.Typer(
+    help="Train your own tokenizer and model on storybook scenes.\n\n"
+    "nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer",
+    no_args_is_help=True,
+)
+
+RecipeOption = Annotated[Path, typer.Option("--recipe", help="TOML file that says everything.")]
+RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Folder of checkpoints and logs.")]
+SpritesOption = Annotated[Path, typer.Option("--sprites", help="Sprite pack (`make sprites`).")]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", min=0.01, help="Stop after this long; run again to go on.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
+
+_SPRITES = Path("data/sprites")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `nuwa train …` to the command line."""
+    app.add_typer(train_app, name="train")
+
+
+@train_app.command("tokenizer")
+def train_tokenizer(
+    recipe: RecipeOption,
+    run_dir: RunDirOption,
+    sprites: SpritesOption = _SPRITES,
+    minutes: MinutesOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Stage one: learn to turn pictures into tokens and back (VQ-GAN)."""
+    import torch
+
+    from nuwa_cli.training.loop import Run
+    from nuwa_cli.training.recipe import load_recipe
+    from nuwa_cli.training.train_vqgan import TokenizerStage
+
+    settings = load_recipe(recipe)
+    _use_threads(threads)
+    source = _scene_source(settings, sprites)
+    stage = TokenizerStage(settings, source, torch.device(device))
+    Run(stage, run_dir, _report).train(budget_minutes=minutes)
+    typer.echo(run_dir)
+
+
+@train_app.command("model")
+def train_model(
+    recipe: RecipeOption,
+    run_dir: RunDirOption,
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
+    sprites: SpritesOption = _SPRITES,
+    minutes: MinutesOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Stage two: learn to write tokens for a prompt (3D encoder-decoder)."""
+    import torch
+
+    from nuwa_cli.presets import get_preset
+    from nuwa_cli.tokenizer.text import TextTokenizer
+    from nuwa_cli.training.export import load_trained_tokenizer
+    from nuwa_cli.training.loop import Run
+    from nuwa_cli.training.recipe import load_recipe
+    from nuwa_cli.training.train_nuwa import ModelStage, build_text_tokenizer
+
+    settings = load_recipe(recipe)
+    _use_threads(threads)
+    preset = get_preset(settings.preset)
+    source = _scene_source(settings, sprites)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    vocabulary = run_dir / "text.json"
+    if not vocabulary.exists():
+        _report("learning the text vocabulary")
+        build_text_tokenizer(source, preset.transformer.text_vocab).save(vocabulary)
+    text = TextTokenizer.load(vocabulary)
+    vqgan = load_trained_tokenizer(tokenizer, preset.tokenizer)
+    stage = ModelStage(settings, source, vqgan, text, torch.device(device))
+    Run(stage, run_dir, _report).train(budget_minutes=minutes)
+    typer.echo(run_dir)
+
+
+@train_app.command("export")
+def export(
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
+    model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
+    reranker: Annotated[
+        Path | None, typer.Option("--reranker", help="reranker.safetensors to include.")
+    ] = None,
+) -> None:
+    """Write the averaged weights of finished runs as a model folder (bfloat16 safetensors)."""
+    from nuwa_cli.training.export import export_model
+
+    export_model(tokenizer, model, out, reranker)
+    typer.echo(out)
+
+
+def _use_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _scene_source(recipe: TrainRecipe, sprites: Path) -> SceneSource:
+    from nuwa_cli.presets import get_preset
+    from nuwa_cli.storybook.render import Renderer
+    from nuwa_cli.storybook.sprites import SpritePack
+    from nuwa_cli.training.scenes import SceneSource, make_world
+
+    preset = get_preset(recipe.preset)
+    renderer = Renderer(SpritePack.load(sprites), cache_size=2048)
+    world = make_world(recipe.world, recipe.world_changes)
+    size = preset.tokenizer.image_size
+    return SceneSource(renderer, world, size, recipe.seed, preset.num_frames)
+
+
+def _report(line: str) -> None:
+    typer.echo(line, err=True)

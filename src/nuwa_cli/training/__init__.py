@@ -1,0 +1,1 @@
+"""One loop, several step functions: tokenizer, transformer, evaluator and re-ranker training."""

@@ -1,0 +1,94 @@
+"""Endless training data: scenes of the storybook world as tensors, addressed by (seed, step)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nuwa_cli.errors import UsageError
+from nuwa_cli.storybook.captions import caption
+from nuwa_cli.storybook.render import Renderer
+from nuwa_cli.storybook.scene import SceneSpec, sample_scene
+from nuwa_cli.storybook.world import WorldConfig
+
+TRAIN_SEEDS = 1 << 40
+"""Training scenes have seeds from here on; smaller seeds are never trained on (evaluation's own)."""
+
+
+def make_world(name: str, changes: dict[str, Any]) -> WorldConfig:
+    """The world of a recipe: `core` or `full`, with some of its probabilities changed.
+
+    Raises UsageError for another name or an unknown field.
+    """
+    worlds = {"core": WorldConfig.core, "full": WorldConfig.full}
+    if name not in worlds:
+        raise UsageError(f"world '{name}': unknown; choose one of {', '.join(worlds)}")
+    try:
+        return dataclasses.replace(worlds[name](), **changes)
+    except TypeError as error:
+        raise UsageError(f"world '{name}': {error}; see WorldConfig for its fields") from error
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Rendered scenes of one step."""
+
+    pixels: Tensor  # (b, T, 3, H, W) float32 in [-1, 1]
+    subject: Tensor  # (b, T, 1, H, W) float32, 1 where the subject is
+    classes: Tensor  # (b, T, H, W) uint8 sketch classes
+    specs: tuple[SceneSpec, ...]
+    captions: tuple[str, ...]
+    first_frame: int
+
+
+class SceneSource:
+    """Scenes at a model's picture size; a batch is a pure function of (seed, step)."""
+
+    def __init__(
+        self, renderer: Renderer, world: WorldConfig, image_size: int, seed: int, num_frames: int
+    ) -> None:
+        self.renderer = renderer
+        self.world = world
+        self.image_size = image_size
+        self.seed = seed
+        self.num_frames = num_frames
+
+    def specs(self, step: int, count: int) -> list[SceneSpec]:
+        """The scenes of a step."""
+        first = TRAIN_SEEDS + (self.seed << 36) + step * 64
+        return [sample_scene(first + index, self.world, split="train") for index in range(count)]
+
+    def batch(self, step: int, count: int, frames: int = 1) -> SceneBatch:
+        """`count` scenes, `frames` consecutive frames of each, starting anywhere in the clip."""
+        specs = self.specs(step, count)
+        kind = "image" if frames == 1 else "video"
+        first = (step * 7919 + self.seed) % (self.num_frames - frames + 1)
+        rendered = self.renderer.render(specs, list(range(first, first + frames)))
+        captions = [caption(spec, spec.seed + 1, kind=kind) for spec in specs]
+        return SceneBatch(
+            pixels=self._fit(rendered.pixels).div(127.5).sub(1.0),
+            subject=self._fit(rendered.subject_mask[:, :, None]),
+            classes=self._fit_classes(rendered.classes),
+            specs=tuple(specs),
+            captions=tuple(captions),
+            first_frame=first,
+        )
+
+    def _fit(self, frames: Tensor) -> Tensor:
+        """(b, T, c, 256, 256) uint8 → the model's size, float32."""
+        values = frames.float()
+        if values.shape[-1] == self.image_size:
+            return values
+        size = (self.image_size, self.image_size)
+        flat = F.interpolate(values.flatten(0, 1), size=size, mode="area")
+        return flat.unflatten(0, values.shape[:2])
+
+    def _fit_classes(self, classes: Tensor) -> Tensor:
+        step = classes.shape[-1] / self.image_size
+        index = ((torch.arange(self.image_size) + 0.5) * step).long()
+        return classes[..., index, :][..., index]

@@ -1,0 +1,17 @@
+"""Sheets of pictures, drawn while training so that a person can look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def save_sheet(rows: list[Tensor], path: Path) -> None:
+    """Rows of pictures (b, 3, H, W) in [-1, 1] side by side, as one PNG at `path`."""
+    lines = [torch.cat(list(row.float().cpu()), dim=-1) for row in rows]  # each (3, H, b*W)
+    sheet = torch.cat(lines, dim=-2).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    Image.fromarray(np.ascontiguousarray(sheet.permute(1, 2, 0).numpy())).save(path)

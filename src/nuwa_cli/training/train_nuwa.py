@@ -1,0 +1,296 @@
+"""Stage two: the 3D encoder-decoder on tokens of a finished VQ-GAN (paper §3.4, eq. 16).
+
+Loss = cross-entropy of the target's tokens. A step trains one task, drawn by the weights of the
+recipe's phase: `t2i` (a picture given text), `t2v` (a clip given text), `v2v` (a clip given the word
+"None"), or `text` (the text encoder alone, which costs next to nothing).
+
+Three things make a small budget go further:
+- cells that hold the subject count `1 + subject_weight` times: backgrounds are easy, subjects are not;
+- the pooled text also predicts the scene's attributes (subject, place, time, motion) through small heads
+  that only exist while training, so that words mean something within the first minute;
+- a share of the *seen* tokens is replaced at random, so that sampling's own small errors are
+  nothing new. The predicted tokens are never touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nuwa_cli.config import SamplingConfig
+from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.nuwa import Nuwa
+from nuwa_cli.ops.grid import GridShape, grid_of
+from nuwa_cli.presets import get_preset
+from nuwa_cli.sampling.decode import generate
+from nuwa_cli.storybook.captions import caption
+from nuwa_cli.storybook.catalog import Action, Place, Subject, load_catalog
+from nuwa_cli.storybook.motion import MOTIONS
+from nuwa_cli.storybook.scene import SceneSpec
+from nuwa_cli.storybook.world import TIMES
+from nuwa_cli.tokenizer.text import TextTokenizer
+from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.training.recipe import Phase, TrainRecipe, check_options
+from nuwa_cli.training.scenes import SceneSource
+from nuwa_cli.training.sheets import save_sheet
+from nuwa_cli.training.stage import make_optimizer, step_generator, update
+
+TASKS = ("t2i", "t2v", "v2v", "text")
+_TEXT_BATCH = 128
+_LOSS_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """`[options]` of a model recipe."""
+
+    condition_dropout: float = 0.12
+    subject_weight: float = 3.0
+    changed_weight: float = 1.0  # extra weight of cells that differ from the frame before
+    attribute_weight: float = 0.1
+    token_noise: float = 0.03
+    sample_guidance: float = 2.0
+    sample_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """What one step trains on."""
+
+    task: str
+    text: Tensor  # (b, L)
+    labels: dict[str, Tensor]  # attribute → (b,) int64
+    tokens: Tensor | None = None  # (b, t, h, w) to be predicted
+    seen: Tensor | None = None  # the same with noise: what the decoder is fed
+    weight: Tensor | None = None  # (b, t, h, w) weight of each cell's loss
+    time_offset: int = 0
+
+
+class ModelStage:
+    """Trains `Nuwa` on scenes, tokenized as they are rendered."""
+
+    averaged = ("nuwa",)
+
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        source: SceneSource,
+        vqgan: VQGAN,
+        text: TextTokenizer,
+        device: torch.device,
+    ) -> None:
+        self.recipe = recipe
+        self.options = check_options(recipe.options, ModelOptions())
+        self.source = source
+        self.text = text
+        self.device = device
+        self.vqgan = vqgan.to(device).eval().requires_grad_(False)
+        if device.type == "cpu" and recipe.autocast:
+            self.vqgan = self.vqgan.bfloat16()
+        torch.manual_seed(recipe.seed)
+        preset = get_preset(recipe.preset)
+        self.nuwa = Nuwa(preset.transformer).to(device)
+        dim = preset.transformer.dim
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(dim, size) for name, size in _label_sizes().items()}
+        ).to(device)
+        self.modules: dict[str, nn.Module] = {"nuwa": self.nuwa, "heads": self.heads}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "nuwa": make_optimizer([self.nuwa, self.heads], recipe)
+        }
+
+    def batch(self, step: int) -> TokenBatch:
+        """Draw the task, render its scenes and tokenize them."""
+        phase = self.recipe.phase_at(step)
+        generator = step_generator(self.recipe.seed, step, "batch")
+        task = _draw_task(phase, generator)
+        if task == "text":
+            specs = self.source.specs(step, 64) + self.source.specs(step + (1 << 22), 64)
+            captions = [caption(spec, spec.seed + 1, kind="video") for spec in specs[:_TEXT_BATCH]]
+            return TokenBatch(task, self._encode_text(captions), self._labels(specs))
+        frames = 1 if task == "t2i" else phase.num_frames
+        scenes = self.source.batch(step, phase.images if task == "t2i" else phase.clips, frames)
+        tokens = self._tokenize(scenes.pixels)
+        captions = [
+            "" if drop < self.options.condition_dropout or task == "v2v" else text
+            for text, drop in zip(
+                scenes.captions, torch.rand(len(scenes.captions), generator=generator), strict=True
+            )
+        ]
+        noise = torch.rand(tokens.shape, generator=generator) < self.options.token_noise
+        random_tokens = torch.randint(0, self._codes, tokens.shape, generator=generator)
+        return TokenBatch(
+            task,
+            self._encode_text(captions),
+            self._labels(scenes.specs),
+            tokens,
+            torch.where(noise.to(tokens.device), random_tokens.to(tokens.device), tokens),
+            self._cell_weight(tokens, scenes.subject, scenes.first_frame),
+            scenes.first_frame if frames > 1 else 0,
+        )
+
+    def step(self, batch: TokenBatch, step: int) -> dict[str, float]:
+        """One update on one task."""
+        text = batch.text.to(self.device)
+        condition = Condition(text=text)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
+            encoded = self.nuwa.encode(condition)
+            attribute_loss = self._attribute_loss(encoded.pooled, text, batch.labels)
+            if batch.tokens is None:
+                loss, figures = attribute_loss, {}
+            else:
+                assert batch.seen is not None and batch.weight is not None
+                seen = batch.seen.to(self.device)
+                hidden = self.nuwa.decoder(
+                    seen.flatten(1),
+                    grid_of(seen),
+                    encoded,
+                    time_offset=batch.time_offset,
+                    backend=self.nuwa.backend,
+                )
+                token_loss, plain = _token_loss(
+                    self.nuwa.head,
+                    hidden.flatten(0, 1),
+                    batch.tokens.to(self.device).flatten(),
+                    batch.weight.to(self.device).flatten(),
+                )
+                loss = token_loss + self.options.attribute_weight * attribute_loss
+                figures = {f"{batch.task}_loss": float(plain)}
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = update(self.optimizers["nuwa"], self.recipe.grad_clip)
+        return {
+            "loss": float(loss.detach()),
+            **figures,
+            "attribute_loss": float(attribute_loss.detach()),
+            "grad_norm": norm,
+        }
+
+    def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:
+        """One picture per sample prompt, with guidance; a clip's frames below."""
+        nuwa = average["nuwa"]
+        assert isinstance(nuwa, Nuwa)
+        if not self.options.sample_prompts or step < 1:
+            return
+        size = get_preset(self.recipe.preset).transformer
+        device_model = nuwa.to(self.vqgan.decoder.refine.weight.dtype)
+        rows = []
+        grids = [GridShape(1, size.grid_height, size.grid_width)]
+        if any(task in self.recipe.phase_at(step).mix for task in ("t2v", "v2v")):
+            grids.append(GridShape(8, size.grid_height, size.grid_width))
+        for grid in grids:
+            prompts = self.options.sample_prompts if grid.frames == 1 else (
+                self.options.sample_prompts[:2]
+            )
+            pictures = []
+            for index, prompt in enumerate(prompts):
+                condition = Condition(text=self._encode_text([prompt]).to(self.device))
+                sampling = SamplingConfig(
+                    seed=index, guidance_scale=self.options.sample_guidance, top_p=0.95
+                )
+                frames = list(generate(device_model, condition, grid, sampling))
+                pictures.append(self.vqgan.decode(torch.cat(frames)))
+            rows += [torch.cat(pictures)] if grid.frames == 1 else pictures
+        widest = max(len(row) for row in rows)
+        blank = torch.ones_like(rows[0][:1])
+        padded = [torch.cat([row, *[blank] * (widest - len(row))]) for row in rows]
+        save_sheet(padded, path)
+        nuwa.float()
+
+    @property
+    def _codes(self) -> int:
+        return self.vqgan.config.codebook_size
+
+    def _encode_text(self, captions: list[str]) -> Tensor:
+        return self.text.encode_batch(captions, get_preset(self.recipe.preset).transformer.max_text_len)
+
+    def _tokenize(self, pixels: Tensor) -> Tensor:
+        flat = self.vqgan.encode(pixels.flatten(0, 1).to(self.device))
+        return flat.unflatten(0, pixels.shape[:2])
+
+    def _labels(self, specs: tuple[SceneSpec, ...] | list[SceneSpec]) -> dict[str, Tensor]:
+        return {
+            name: torch.tensor([spec.labels[name] for spec in specs]) for name in _label_sizes()
+        }
+
+    def _cell_weight(self, tokens: Tensor, subject: Tensor, first_frame: int) -> Tensor:
+        """Weight of each cell (b, t, h, w): 1, more on subjects and on change, mean 1."""
+        frames = subject.flatten(0, 1).to(tokens.device)
+        share = F.adaptive_avg_pool2d(frames, tokens.shape[-2:]).view(tokens.shape)
+        weight = 1.0 + self.options.subject_weight * (share > 0.1)
+        if tokens.shape[1] > 1:
+            changed = (tokens[:, 1:] != tokens[:, :-1]).float()
+            weight[:, 1:] += self.options.changed_weight * changed
+            if first_frame > 0:  # its context, the frame before, is not in this batch
+                weight[:, 0] = 0.0
+        return weight / weight.mean()
+
+    def _attribute_loss(self, pooled: Tensor, text: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        present = text[:, 0] != 0
+        if not bool(present.any()):
+            return pooled.sum() * 0.0
+        losses = [
+            F.cross_entropy(
+                head(pooled[present]).float(),
+                labels[name].to(text.device)[present],
+                ignore_index=-1,
+            )
+            for name, head in self.heads.items()
+        ]
+        return torch.stack(losses).mean()
+
+
+def _draw_task(phase: Phase, generator: torch.Generator) -> str:
+    names = sorted(phase.mix)
+    weights = torch.tensor([float(phase.mix[name]) for name in names])
+    return names[int(torch.multinomial(weights, 1, generator=generator))]
+
+
+def _token_loss(
+    head: nn.Module, hidden: Tensor, tokens: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weighted and plain mean cross-entropy, in nats per token, of hidden states (n, d).
+
+    In pieces that stay in a CPU's cache: all logits of a batch at once cost as much as two layers.
+    """
+    pieces = [
+        F.cross_entropy(head(part).float(), target, reduction="none")
+        for part, target in zip(
+            hidden.split(_LOSS_ROWS), tokens.split(_LOSS_ROWS), strict=True
+        )
+    ]
+    losses = torch.cat(pieces)
+    return (losses * weight).mean(), losses.detach()[weight > 0].mean()
+
+
+def _label_sizes() -> dict[str, int]:
+    catalog = load_catalog()
+    return {
+        "place": len(catalog.places),
+        "subject": len(catalog.subjects),
+        "time": len(TIMES),
+        "motion": len(MOTIONS),
+    }
+
+
+def build_text_tokenizer(
+    source: SceneSource, vocab_size: int, count: int = 40_000
+) -> TextTokenizer:
+    """Learn the vocabulary from the captions of training scenes, and the names of the catalog."""
+    step, texts = 0, []
+    while len(texts) < count:
+        for spec in source.specs((1 << 23) + step, 64):
+            kind = "video" if len(texts) % 2 else "image"
+            texts.append(caption(spec, spec.seed + 1, kind=kind))
+        step += 1
+    catalog = load_catalog()
+    named = [*catalog.subjects.values(), *catalog.places.values(), *catalog.actions.values()]
+    chinese = [name for entry in named for name in _names(entry)]
+    return TextTokenizer.train(texts, vocab_size, known=chinese)
+
+
+def _names(entry: Subject | Place | Action) -> tuple[str, ...]:
+    return (entry.zh,) if isinstance(entry.zh, str) else entry.zh

@@ -1,0 +1,157 @@
+"""Stage one: the VQ-GAN (paper §3.1).
+
+Loss = reconstruction (absolute error at full and quarter resolution, and of its gradients, subjects
+weighted up) + codebook + commitment, joined after `adversarial_start` by a patch discriminator's hinge
+term and its feature-matching term. No network that we did not train is involved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nuwa_cli.presets import get_preset
+from nuwa_cli.tokenizer.discriminator import PatchDiscriminator, discriminator_loss, feature_loss
+from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.training.recipe import TrainRecipe, check_options
+from nuwa_cli.training.scenes import SceneBatch, SceneSource
+from nuwa_cli.training.sheets import save_sheet
+from nuwa_cli.training.stage import make_optimizer, step_generator, update
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """`[options]` of a tokenizer recipe."""
+
+    subject_weight: float = 2.0  # extra weight of subject pixels
+    gradient_weight: float = 0.5
+    coarse_weight: float = 0.5
+    codebook_weight: float = 1.0
+    adversarial_start: int = 1_000_000
+    adversarial_weight: float = 0.05
+    feature_weight: float = 0.2
+    continuous_steps: int = 0  # first an autoencoder: codes chosen from a latent space in use
+    revive_every: int = 25
+    revive_below: float = 0.03  # of an even share of choices
+    revive_until: int = 1_000_000
+
+
+class TokenizerStage:
+    """Trains `VQGAN` on single frames of scenes."""
+
+    averaged = ("vqgan",)
+
+    def __init__(self, recipe: TrainRecipe, source: SceneSource, device: torch.device) -> None:
+        self.recipe = recipe
+        self.options = check_options(recipe.options, TokenizerOptions())
+        self.source = source
+        self.device = device
+        torch.manual_seed(recipe.seed)
+        config = get_preset(recipe.preset).tokenizer
+        self.vqgan = VQGAN(config).to(device, memory_format=torch.channels_last)
+        self.discriminator = PatchDiscriminator(config.in_channels)
+        self.discriminator.to(device, memory_format=torch.channels_last)
+        self.modules: dict[str, nn.Module] = {
+            "vqgan": self.vqgan,
+            "discriminator": self.discriminator,
+        }
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "vqgan": make_optimizer([self.vqgan], recipe),
+            "discriminator": make_optimizer([self.discriminator], recipe),
+        }
+
+    def batch(self, step: int) -> SceneBatch:
+        """Scenes of this step, one frame each."""
+        return self.source.batch(step, self.recipe.batch_size)
+
+    def step(self, batch: SceneBatch, step: int) -> dict[str, float]:
+        """One update of the VQ-GAN, and of its adversary once that has joined."""
+        options, adversarial = self.options, step >= self.options.adversarial_start
+        is_continuous = step < options.continuous_steps
+        pixels = batch.pixels[:, 0].to(self.device, memory_format=torch.channels_last)
+        weight = 1.0 + options.subject_weight * batch.subject[:, 0].to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
+            raw, latents, quantized = self.vqgan(pixels, is_continuous=is_continuous)
+        restored = raw.float()
+        error = restored - pixels
+        weighted = error * weight
+        figures = {
+            "reconstruction_loss": weighted.abs().mean(),
+            "gradient_loss": _gradient_error(weighted),
+            "coarse_loss": F.avg_pool2d(error, 4).abs().mean(),
+            "codebook_loss": quantized.codebook_loss,
+            "commitment_loss": quantized.commitment_loss,
+        }
+        beta = self.vqgan.config.commitment_beta
+        code_weight = 0.0 if is_continuous else options.codebook_weight
+        loss = (
+            figures["reconstruction_loss"]
+            + options.gradient_weight * figures["gradient_loss"]
+            + options.coarse_weight * figures["coarse_loss"]
+            + code_weight * figures["codebook_loss"]
+            + code_weight * beta * figures["commitment_loss"]
+        )
+        if adversarial:
+            for parameter in self.discriminator.parameters():
+                parameter.requires_grad_(False)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
+                fake_logits, fake_features = self.discriminator(restored)
+                with torch.no_grad():
+                    _, real_features = self.discriminator(pixels)
+            for parameter in self.discriminator.parameters():
+                parameter.requires_grad_(True)
+            figures["adversarial_loss"] = -fake_logits.float().mean()
+            figures["perceptual_loss"] = feature_loss(real_features, fake_features)
+            loss = (
+                loss
+                + options.adversarial_weight * figures["adversarial_loss"]
+                + options.feature_weight * figures["perceptual_loss"]
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = update(self.optimizers["vqgan"], self.recipe.grad_clip)
+        if adversarial:
+            figures["discriminator_loss"] = self._train_discriminator(pixels, restored.detach())
+        self._tend_codebook(quantized.tokens, latents.detach(), step)
+        squared = error.detach().square().mean()
+        values = {name: float(torch.as_tensor(value).detach()) for name, value in figures.items()}
+        return {
+            "loss": float(loss.detach()),
+            **values,
+            "psnr": float(10 * torch.log10(4.0 / squared)),
+            "codebook_usage": float((self.vqgan.codebook.usage > 0.05).float().mean()),
+            "grad_norm": norm,
+        }
+
+    def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:
+        """Pictures above, reconstructions below, always of the same scenes."""
+        vqgan = average["vqgan"]
+        assert isinstance(vqgan, VQGAN)
+        pixels = self.source.batch(-1, 12).pixels[:, 0].to(self.device)
+        save_sheet([pixels, vqgan.decode(vqgan.encode(pixels))], path)
+
+    def _train_discriminator(self, real: Tensor, fake: Tensor) -> float:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
+            loss = discriminator_loss(self.discriminator(real)[0], self.discriminator(fake)[0])
+        loss.backward()  # type: ignore[no-untyped-call]
+        update(self.optimizers["discriminator"], self.recipe.grad_clip)
+        return float(loss.detach())
+
+    def _tend_codebook(self, tokens: Tensor, latents: Tensor, step: int) -> None:
+        codebook = self.vqgan.codebook
+        if step < self.options.continuous_steps:
+            if step + 1 == self.options.continuous_steps:
+                codebook.spread_over(latents, step_generator(self.recipe.seed, step, "spread"))
+            return
+        codebook.track(tokens)
+        if step and step % self.options.revive_every == 0 and step < self.options.revive_until:
+            generator = step_generator(self.recipe.seed, step, "revive")
+            codebook.revive(latents, self.options.revive_below, generator)
+
+
+def _gradient_error(error: Tensor) -> Tensor:
+    """Mean absolute difference of neighboring errors, across and down."""
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
