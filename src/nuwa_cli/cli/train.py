@@ -24,6 +24,9 @@ MinutesOption = Annotated[
     float | None, typer.Option("--minutes", min=0.01, help="Stop after this long; run again to go on.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
+]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
 
 _SPRITES = Path("data/sprites")
@@ -41,7 +44,10 @@ def train_tokenizer(
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
+    threads: WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
+]
+ThreadsOption = 0,
 ) -> None:
     """Stage one: learn to turn pictures into tokens and back (VQ-GAN)."""
     import torch
@@ -54,7 +60,7 @@ def train_tokenizer(
     _use_threads(threads)
     source = _scene_source(settings, sprites)
     stage = TokenizerStage(settings, source, torch.device(device))
-    Run(stage, run_dir, _report).train(budget_minutes=minutes)
+    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
     typer.echo(run_dir)
 
 
@@ -66,7 +72,10 @@ def train_model(
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
+    threads: WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
+]
+ThreadsOption = 0,
 ) -> None:
     """Stage two: learn to write tokens for a prompt (3D encoder-decoder)."""
     import torch
@@ -90,7 +99,7 @@ def train_model(
     text = TextTokenizer.load(vocabulary)
     vqgan = load_trained_tokenizer(tokenizer, preset.tokenizer)
     stage = ModelStage(settings, source, vqgan, text, torch.device(device))
-    Run(stage, run_dir, _report).train(budget_minutes=minutes)
+    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
     typer.echo(run_dir)
 
 

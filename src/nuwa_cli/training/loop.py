@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import copy
 import json
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nuwa_cli.errors import EnvironmentFault, UsageError
+from nuwa_cli.training.batches import make_batches
 from nuwa_cli.training.checkpoint import latest_checkpoint, save_checkpoint
 from nuwa_cli.training.plot import plot_log
 from nuwa_cli.training.recipe import TrainRecipe
@@ -31,11 +29,14 @@ _MAX_BAD_STEPS = 20  # non-finite losses in a row before the run gives up
 class Run:
     """One training run in `run_dir`: loads or creates its state, and advances it."""
 
-    def __init__(self, stage: Stage, run_dir: Path, report: Report = lambda _: None) -> None:
+    def __init__(
+        self, stage: Stage, run_dir: Path, report: Report = lambda _: None, workers: int = 0
+    ) -> None:
         self.stage = stage
         self.recipe: TrainRecipe = stage.recipe
         self.run_dir = run_dir
         self.report = report
+        self.workers = workers
         self.step = 0
         self.average = {name: copy.deepcopy(stage.modules[name]) for name in stage.averaged}
         for module in self.average.values():
@@ -50,7 +51,7 @@ class Run:
         """
         last = min(self.recipe.steps, stop_at or self.recipe.steps)
         started, bad_steps, log = time.monotonic(), 0, _Log(self.run_dir / "log.jsonl", self.step)
-        batches = _prefetch(self.stage.batch, range(self.step, last))
+        batches = make_batches(self.stage.batch, range(self.step, last), self.workers)
         while self.step < last:
             if budget_minutes and time.monotonic() - started > budget_minutes * 60:
                 break
@@ -141,41 +142,6 @@ class Run:
 def _load(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
     values = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     module.load_state_dict(values, strict=True)
-
-
-def _prefetch(make: Callable[[int], Any], steps: range, depth: int = 2) -> Iterator[Any]:
-    """Batches in order, made ahead by one thread; an error surfaces where it is consumed."""
-    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(item: tuple[Any, BaseException | None]) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.5)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for step in steps:
-                if stop.is_set():
-                    return
-                put((make(step), None))
-        except BaseException as error:  # handed over: it must end the run, not a thread
-            put((None, error))
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    try:
-        for _ in steps:
-            batch, error = ready.get()
-            if error is not None:
-                raise error
-            yield batch
-    finally:
-        stop.set()
-        worker.join(timeout=60)
 
 
 class _Log:

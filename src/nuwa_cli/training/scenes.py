@@ -36,14 +36,22 @@ def make_world(name: str, changes: dict[str, Any]) -> WorldConfig:
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Rendered scenes of one step."""
+    """Rendered scenes of one step, as they come from a worker: small and on the CPU."""
 
-    pixels: Tensor  # (b, T, 3, H, W) float32 in [-1, 1]
-    subject: Tensor  # (b, T, 1, H, W) float32, 1 where the subject is
+    frames: Tensor  # (b, T, 3, H, W) uint8
+    subject_mask: Tensor  # (b, T, H, W) uint8, 1 where the subject is
     classes: Tensor  # (b, T, H, W) uint8 sketch classes
     specs: tuple[SceneSpec, ...]
     captions: tuple[str, ...]
     first_frame: int
+
+    def pixels(self, device: torch.device | str = "cpu") -> Tensor:
+        """Frames (b, T, 3, H, W) float32 in [-1, 1]."""
+        return self.frames.to(device).float().div(127.5).sub(1.0)
+
+    def subject(self, device: torch.device | str = "cpu") -> Tensor:
+        """Subject mask (b, T, 1, H, W) float32."""
+        return self.subject_mask.to(device).float()[:, :, None]
 
 
 class SceneSource:
@@ -71,24 +79,24 @@ class SceneSource:
         rendered = self.renderer.render(specs, list(range(first, first + frames)))
         captions = [caption(spec, spec.seed + 1, kind=kind) for spec in specs]
         return SceneBatch(
-            pixels=self._fit(rendered.pixels).div(127.5).sub(1.0),
-            subject=self._fit(rendered.subject_mask[:, :, None]),
-            classes=self._fit_classes(rendered.classes),
+            frames=self._fit(rendered.pixels),
+            subject_mask=self._pick(rendered.subject_mask),
+            classes=self._pick(rendered.classes),
             specs=tuple(specs),
             captions=tuple(captions),
             first_frame=first,
         )
 
     def _fit(self, frames: Tensor) -> Tensor:
-        """(b, T, c, 256, 256) uint8 → the model's size, float32."""
-        values = frames.float()
-        if values.shape[-1] == self.image_size:
-            return values
+        """(b, T, 3, 256, 256) uint8 → the same at the model's size."""
+        if frames.shape[-1] == self.image_size:
+            return frames
         size = (self.image_size, self.image_size)
-        flat = F.interpolate(values.flatten(0, 1), size=size, mode="area")
-        return flat.unflatten(0, values.shape[:2])
+        flat = F.interpolate(frames.flatten(0, 1).float(), size=size, mode="area")
+        return flat.round().to(torch.uint8).unflatten(0, frames.shape[:2])
 
-    def _fit_classes(self, classes: Tensor) -> Tensor:
-        step = classes.shape[-1] / self.image_size
+    def _pick(self, labels: Tensor) -> Tensor:
+        """(b, T, 256, 256) → the label at the center of each of the model's pixels."""
+        step = labels.shape[-1] / self.image_size
         index = ((torch.arange(self.image_size) + 0.5) * step).long()
-        return classes[..., index, :][..., index]
+        return labels[..., index, :][..., index]

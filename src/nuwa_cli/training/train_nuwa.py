@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.presets import get_preset
@@ -35,12 +36,11 @@ from nuwa_cli.storybook.world import TIMES
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
 from nuwa_cli.training.recipe import Phase, TrainRecipe, check_options
-from nuwa_cli.training.scenes import SceneSource
+from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sheets import save_sheet
 from nuwa_cli.training.stage import make_optimizer, step_generator, update
 
 TASKS = ("t2i", "t2v", "v2v", "text")
-_TEXT_BATCH = 128
 _LOSS_ROWS = 1024
 
 
@@ -58,16 +58,19 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class TokenBatch:
-    """What one step trains on."""
+class TaskBatch:
+    """What one step trains on, before its pictures are tokenized."""
 
     task: str
     text: Tensor  # (b, L)
     labels: dict[str, Tensor]  # attribute → (b,) int64
-    tokens: Tensor | None = None  # (b, t, h, w) to be predicted
-    seen: Tensor | None = None  # the same with noise: what the decoder is fed
-    weight: Tensor | None = None  # (b, t, h, w) weight of each cell's loss
-    time_offset: int = 0
+    scenes: SceneBatch | None = None  # None: text alone
+    noise: Tensor | None = None  # (b, t, h, w) a token to show instead of the true one, or -1
+
+    @property
+    def time_offset(self) -> int:
+        """Number of the first frame; a lone picture is always a first frame."""
+        return self.scenes.first_frame if self.scenes and self.task != "t2i" else 0
 
 
 class ModelStage:
@@ -103,61 +106,39 @@ class ModelStage:
             "nuwa": make_optimizer([self.nuwa, self.heads], recipe)
         }
 
-    def batch(self, step: int) -> TokenBatch:
-        """Draw the task, render its scenes and tokenize them."""
+    def batch(self, step: int) -> TaskBatch:
+        """Draw the task and render its scenes."""
         phase = self.recipe.phase_at(step)
         generator = step_generator(self.recipe.seed, step, "batch")
         task = _draw_task(phase, generator)
         if task == "text":
             specs = self.source.specs(step, 64) + self.source.specs(step + (1 << 22), 64)
-            captions = [caption(spec, spec.seed + 1, kind="video") for spec in specs[:_TEXT_BATCH]]
-            return TokenBatch(task, self._encode_text(captions), self._labels(specs))
-        frames = 1 if task == "t2i" else phase.num_frames
-        scenes = self.source.batch(step, phase.images if task == "t2i" else phase.clips, frames)
-        tokens = self._tokenize(scenes.pixels)
+            captions = [caption(spec, spec.seed + 1, kind="video") for spec in specs]
+            return TaskBatch(task, self._encode_text(captions), self._labels(specs))
+        count, frames = (phase.images, 1) if task == "t2i" else (phase.clips, phase.num_frames)
+        scenes = self.source.batch(step, count, frames)
+        dropped = torch.rand(count, generator=generator) < self.options.condition_dropout
         captions = [
-            "" if drop < self.options.condition_dropout or task == "v2v" else text
-            for text, drop in zip(
-                scenes.captions, torch.rand(len(scenes.captions), generator=generator), strict=True
-            )
+            "" if drop or task == "v2v" else text
+            for text, drop in zip(scenes.captions, dropped.tolist(), strict=True)
         ]
-        noise = torch.rand(tokens.shape, generator=generator) < self.options.token_noise
-        random_tokens = torch.randint(0, self._codes, tokens.shape, generator=generator)
-        return TokenBatch(
+        return TaskBatch(
             task,
             self._encode_text(captions),
             self._labels(scenes.specs),
-            tokens,
-            torch.where(noise.to(tokens.device), random_tokens.to(tokens.device), tokens),
-            self._cell_weight(tokens, scenes.subject, scenes.first_frame),
-            scenes.first_frame if frames > 1 else 0,
+            scenes,
+            self._noise((count, frames), generator),
         )
 
-    def step(self, batch: TokenBatch, step: int) -> dict[str, float]:
+    def step(self, batch: TaskBatch, step: int) -> dict[str, float]:
         """One update on one task."""
         text = batch.text.to(self.device)
-        condition = Condition(text=text)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            encoded = self.nuwa.encode(condition)
+            encoded = self.nuwa.encode(Condition(text=text))
             attribute_loss = self._attribute_loss(encoded.pooled, text, batch.labels)
-            if batch.tokens is None:
-                loss, figures = attribute_loss, {}
-            else:
-                assert batch.seen is not None and batch.weight is not None
-                seen = batch.seen.to(self.device)
-                hidden = self.nuwa.decoder(
-                    seen.flatten(1),
-                    grid_of(seen),
-                    encoded,
-                    time_offset=batch.time_offset,
-                    backend=self.nuwa.backend,
-                )
-                token_loss, plain = _token_loss(
-                    self.nuwa.head,
-                    hidden.flatten(0, 1),
-                    batch.tokens.to(self.device).flatten(),
-                    batch.weight.to(self.device).flatten(),
-                )
+            loss, figures = attribute_loss, {}
+            if batch.scenes is not None:
+                token_loss, plain = self._token_loss(batch, encoded)
                 loss = token_loss + self.options.attribute_weight * attribute_loss
                 figures = {f"{batch.task}_loss": float(plain)}
         loss.backward()  # type: ignore[no-untyped-call]
@@ -208,8 +189,34 @@ class ModelStage:
         return self.text.encode_batch(captions, get_preset(self.recipe.preset).transformer.max_text_len)
 
     def _tokenize(self, pixels: Tensor) -> Tensor:
-        flat = self.vqgan.encode(pixels.flatten(0, 1).to(self.device))
+        flat = self.vqgan.encode(pixels.flatten(0, 1))
         return flat.unflatten(0, pixels.shape[:2])
+
+    def _token_loss(self, batch: TaskBatch, encoded: EncodedCondition) -> tuple[Tensor, Tensor]:
+        """Weighted and plain cross-entropy of a batch's tokens, in nats per token."""
+        assert batch.scenes is not None and batch.noise is not None
+        tokens = self._tokenize(batch.scenes.pixels(self.device))
+        noise = batch.noise.to(self.device)
+        seen = torch.where(noise >= 0, noise, tokens)
+        hidden = self.nuwa.decoder(
+            seen.flatten(1),
+            grid_of(seen),
+            encoded,
+            time_offset=batch.time_offset,
+            backend=self.nuwa.backend,
+        )
+        weight = self._cell_weight(tokens, batch.scenes.subject(self.device), batch.time_offset)
+        return _cross_entropy(
+            self.nuwa.head, hidden.flatten(0, 1), tokens.flatten(), weight.flatten()
+        )
+
+    def _noise(self, counts: tuple[int, int], generator: torch.Generator) -> Tensor:
+        size = get_preset(self.recipe.preset).transformer
+        shape = (*counts, size.grid_height, size.grid_width)
+        is_noise = torch.rand(shape, generator=generator) < self.options.token_noise
+        return torch.randint(0, self._codes, shape, generator=generator).where(
+            is_noise, torch.tensor(-1)
+        )
 
     def _labels(self, specs: tuple[SceneSpec, ...] | list[SceneSpec]) -> dict[str, Tensor]:
         return {
@@ -218,8 +225,7 @@ class ModelStage:
 
     def _cell_weight(self, tokens: Tensor, subject: Tensor, first_frame: int) -> Tensor:
         """Weight of each cell (b, t, h, w): 1, more on subjects and on change, mean 1."""
-        frames = subject.flatten(0, 1).to(tokens.device)
-        share = F.adaptive_avg_pool2d(frames, tokens.shape[-2:]).view(tokens.shape)
+        share = F.adaptive_avg_pool2d(subject.flatten(0, 1), tokens.shape[-2:]).view(tokens.shape)
         weight = 1.0 + self.options.subject_weight * (share > 0.1)
         if tokens.shape[1] > 1:
             changed = (tokens[:, 1:] != tokens[:, :-1]).float()
@@ -249,7 +255,7 @@ def _draw_task(phase: Phase, generator: torch.Generator) -> str:
     return names[int(torch.multinomial(weights, 1, generator=generator))]
 
 
-def _token_loss(
+def _cross_entropy(
     head: nn.Module, hidden: Tensor, tokens: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weighted and plain mean cross-entropy, in nats per token, of hidden states (n, d).

@@ -72,8 +72,8 @@ class TokenizerStage:
         """One update of the VQ-GAN, and of its adversary once that has joined."""
         options, adversarial = self.options, step >= self.options.adversarial_start
         is_continuous = step < options.continuous_steps
-        pixels = batch.pixels[:, 0].to(self.device, memory_format=torch.channels_last)
-        weight = 1.0 + options.subject_weight * batch.subject[:, 0].to(self.device)
+        pixels = batch.pixels(self.device)[:, 0].contiguous(memory_format=torch.channels_last)
+        weight = 1.0 + options.subject_weight * batch.subject(self.device)[:, 0]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
             raw, latents, quantized = self.vqgan(pixels, is_continuous=is_continuous)
         restored = raw.float()
@@ -130,7 +130,7 @@ class TokenizerStage:
         """Pictures above, reconstructions below, always of the same scenes."""
         vqgan = average["vqgan"]
         assert isinstance(vqgan, VQGAN)
-        pixels = self.source.batch(-1, 12).pixels[:, 0].to(self.device)
+        pixels = self.source.batch(-1, 12).pixels(self.device)[:, 0]
         save_sheet([pixels, vqgan.decode(vqgan.encode(pixels))], path)
 
     def _train_discriminator(self, real: Tensor, fake: Tensor) -> float:

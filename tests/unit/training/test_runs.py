@@ -14,6 +14,7 @@ from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.training.batches import make_batches
 from nuwa_cli.training.checkpoint import list_checkpoints, read_checkpoint
 from nuwa_cli.training.loop import Run
 from nuwa_cli.training.recipe import TrainRecipe
@@ -108,8 +109,27 @@ def test_batches_depend_on_the_step_alone(
     for step in (7, 3, 5):
         a, b = first.batch(step), second.batch(step)
         assert a.task == b.task and torch.equal(a.text, b.text)
-        if a.tokens is not None:
-            assert torch.equal(a.tokens, b.tokens) and torch.equal(a.seen, b.seen)
+        assert (a.scenes is None) == (b.scenes is None)
+        if a.scenes is not None and b.scenes is not None:
+            assert torch.equal(a.scenes.frames, b.scenes.frames)
+            assert torch.equal(a.noise, b.noise)
+
+
+def test_processes_make_the_same_batches_as_a_thread(source: SceneSource) -> None:
+    def make(step: int) -> torch.Tensor:
+        return source.batch(step, 2).frames
+
+    threaded = list(make_batches(make, range(4)))
+    forked = list(make_batches(make, range(4), workers=2))
+    assert all(torch.equal(a, b) for a, b in zip(threaded, forked, strict=True))
+
+
+def test_an_error_in_a_batch_ends_the_run() -> None:
+    def fail(step: int) -> int:
+        raise ValueError(f"step {step}")
+
+    with pytest.raises(ValueError, match="step 0"):
+        next(make_batches(fail, range(3)))
 
 
 def test_another_recipe_is_refused(
