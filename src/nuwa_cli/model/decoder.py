@@ -1,0 +1,85 @@
+"""Decoder: position vectors and earlier token contents → hidden states.
+
+Strict first layer: its queries know their position only (and the condition), its keys and values are
+contents of strictly earlier neighbors plus one BOS slot. Later layers are ordinary causal 3DNA, the
+position itself included. A hidden state therefore never sees its own token, and the prediction at a
+position depends on nothing that is decoded in the same wave or later.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nuwa_cli.config import NuwaConfig
+from nuwa_cli.model.attention import CrossMemory
+from nuwa_cli.model.blocks import DecoderBlock
+from nuwa_cli.model.embedding import PositionTables, compute_dtype
+from nuwa_cli.model.encoder import EncodedCondition
+from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.nearby import Backend
+from nuwa_cli.ops.nearby_reference import AlwaysVisible
+from nuwa_cli.ops.neighborhood import Extent
+from nuwa_cli.ops.rotary import grid_rotary_table
+
+
+class Decoder(nn.Module):
+    """Causal 3D transformer over the target grid."""
+
+    def __init__(self, config: NuwaConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.config = config
+        self.content = nn.Embedding(config.visual_vocab, dim)
+        self.positions = PositionTables(
+            config.max_frames, config.grid_height, config.grid_width, dim
+        )
+        self.blocks = nn.ModuleList(
+            DecoderBlock(dim, config.num_heads, config.mlp_ratio)
+            for _ in range(config.decoder_layers)
+        )
+        self.modulation = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, 4 * dim))
+        self.norm = nn.LayerNorm(dim)
+        self.extent = Extent(*config.extent)
+        self.condition_extent = Extent(*config.condition_extent)
+
+    def forward(
+        self,
+        target: Tensor,
+        grid: GridShape,
+        encoded: EncodedCondition,
+        *,
+        time_offset: int = 0,
+        backend: Backend = "auto",
+    ) -> Tensor:
+        """Teacher-forced hidden states: (b, n) int64 → (b, n, d)."""
+        positions = self.positions(grid, time_offset)
+        dtype = compute_dtype(positions)
+        content = (self.content(target) + positions).to(dtype)
+        x = positions.to(dtype).expand(target.shape[0], -1, -1)
+        rotary = grid_rotary_table(grid, self.config.head_dim, dtype, x.device)
+        shared = self.modulation(encoded.pooled)
+        for index, block in enumerate(self.blocks):
+            x = block(
+                x,
+                rotary,
+                shared,
+                self.cross_memory(index, encoded),
+                grid=grid,
+                extent=self.extent,
+                order="strict" if index == 0 else "causal",
+                condition_extent=self.condition_extent,
+                content=content if index == 0 else None,
+                backend=backend,
+            )
+        hidden: Tensor = self.norm(x)
+        return hidden
+
+    def cross_memory(self, index: int, encoded: EncodedCondition) -> CrossMemory:
+        """Keys and values of the condition in layer `index`."""
+        cross = self.blocks[index].cross
+        keys, values = cross.project_memory(encoded.text)
+        text = AlwaysVisible(keys, values, encoded.text_visible)
+        if encoded.cells is None:
+            return CrossMemory(text)
+        cell_keys, cell_values = cross.project_memory(encoded.cells)
+        return CrossMemory(text, encoded.grid, cell_keys, cell_values, encoded.present)

@@ -1,0 +1,108 @@
+"""Encoder: one stack, the same weights for every kind of condition.
+
+The paper's encoder is L layers of 3DNA over the condition C, whatever C is. A text row is attended whole
+(extent 1 × 1 × ∞), a grid of sketch and canvas tokens through non-causal 3DNA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nuwa_cli.config import NuwaConfig
+from nuwa_cli.errors import UsageError
+from nuwa_cli.model.blocks import EncoderBlock
+from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.embedding import (
+    ConditionGridEmbedding,
+    PositionTables,
+    compute_dtype,
+    text_coordinates,
+)
+from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.nearby import Backend
+from nuwa_cli.ops.neighborhood import Extent
+from nuwa_cli.ops.rotary import grid_rotary_table, rotary_table
+
+_TEXT_STEP = 8  # texts are cut to a multiple of this, so that few different lengths occur
+
+
+@dataclass(frozen=True)
+class EncodedCondition:
+    """What the decoder reads: text slots, their mean, and the cells of the condition grid."""
+
+    text: Tensor  # (b, length, d)
+    text_visible: Tensor  # bool (b, length)
+    pooled: Tensor  # (b, d)
+    grid: GridShape | None = None
+    cells: Tensor | None = None  # (b, m, d)
+    present: Tensor | None = None  # bool (b,): whether a sample has a grid at all
+
+
+class Encoder(nn.Module):
+    """Condition tokens → encoded condition."""
+
+    def __init__(self, config: NuwaConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.config = config
+        self.text = nn.Embedding(config.text_vocab, dim)
+        self.text_positions = nn.Parameter(torch.empty(config.max_text_len, dim))
+        self.grid_embedding = ConditionGridEmbedding(
+            config.sketch_vocab,
+            config.visual_vocab,
+            PositionTables(config.max_frames, config.grid_height, config.grid_width, dim),
+            dim,
+        )
+        self.blocks = nn.ModuleList(
+            EncoderBlock(dim, config.num_heads, config.mlp_ratio)
+            for _ in range(config.encoder_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.extent = Extent(*config.condition_extent)
+
+    def forward(self, condition: Condition, backend: Backend = "auto") -> EncodedCondition:
+        """Encode every condition of a batch.
+
+        Raises UsageError for a text longer than the model's or a grid larger than its tables.
+        """
+        text, visible = self._encode_text(condition.text)
+        weight = visible[:, :, None].to(text.dtype)
+        pooled = (text * weight).sum(dim=1) / weight.sum(dim=1)
+        grid = condition.grid
+        if grid is None:
+            return EncodedCondition(text, visible, pooled)
+        cells, present = self._encode_grid(condition, grid, backend)
+        return EncodedCondition(text, visible, pooled, grid, cells, present)
+
+    def _encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        if tokens.shape[1] > self.config.max_text_len:
+            raise UsageError(
+                f"text of {tokens.shape[1]} tokens: the model reads {self.config.max_text_len}; "
+                "cut it"
+            )
+        visible = tokens != 0
+        # an empty row shows its first slot, whose token 0 is embedded as the learned null vector
+        visible[:, 0] |= ~visible.any(dim=1)
+        used = int(visible.any(dim=0).nonzero().max()) + 1
+        length = min(-(-used // _TEXT_STEP) * _TEXT_STEP, tokens.shape[1])
+        tokens, visible = tokens[:, :length], visible[:, :length]
+        x = self.text(tokens) + self.text_positions[:length]
+        x = x.to(compute_dtype(x))
+        positions = text_coordinates(length, x.device)
+        rotary = rotary_table(positions, self.config.head_dim, x.dtype)
+        for block in self.blocks:
+            x = block.text(x, rotary, visible)
+        return self.norm(x), visible
+
+    def _encode_grid(
+        self, condition: Condition, grid: GridShape, backend: Backend
+    ) -> tuple[Tensor, Tensor]:
+        x, present = self.grid_embedding(grid, condition.sketch, condition.canvas)
+        x = x.to(compute_dtype(x))
+        rotary = grid_rotary_table(grid, self.config.head_dim, x.dtype, x.device)
+        for block in self.blocks:
+            x = block.grid(x, rotary, grid=grid, extent=self.extent, backend=backend)
+        return self.norm(x), present

@@ -1,0 +1,254 @@
+"""Decoding one wave of positions against the cache: the sampling view of the decoder.
+
+The same step serves raster order (a wave of one position) and wavefront order. A step never sees the
+tokens of its own wave: they are drawn from its logits, then `write_tokens` stores what the first layer
+reads of them (keys and values of contents), and later layers store theirs inside the step.
+
+What depends on the position alone (position vectors, rotary tables, queries of the strict first layer)
+is computed for a whole frame at once when its first position comes up, and looked up after that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nuwa_cli.model.attention import CrossAttention, CrossMemory, SelfAttention
+from nuwa_cli.model.blocks import DecoderBlock
+from nuwa_cli.model.cache import KVCache, SlotTables, VisibleSlots
+from nuwa_cli.model.decoder import Decoder
+from nuwa_cli.model.encoder import EncodedCondition
+from nuwa_cli.ops.grid import GridShape, coordinates, map_coordinates
+from nuwa_cli.ops.neighborhood import Extent
+from nuwa_cli.ops.rotary import rotary_table
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Positions decoded in one step, in raster order."""
+
+    coords: Tensor  # int64 (n, 3)
+    last_frame: int  # the largest frame number in coords
+
+
+class DecodeState:
+    """Everything one generation keeps: caches, tables, and the condition in every layer."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        encoded: EncodedCondition,
+        grid: GridShape,
+        frames_in_flight: int,
+    ) -> None:
+        parameter = decoder.norm.weight
+        self.grid = grid
+        self.tables = SlotTables(grid, decoder.extent, parameter.dtype, parameter.device)
+        self.batch_size = encoded.text.shape[0]
+        blocks = [_as_block(block) for block in decoder.blocks]
+        bos = [block.attention.bos for block in blocks]
+        self.cache = KVCache(
+            self.batch_size, [slot for slot in bos if slot is not None], self.tables
+        )
+        shared = decoder.modulation(encoded.pooled)
+        self.modulations = [block.modulations(shared) for block in blocks]
+        self.memories = [
+            _StepMemory(decoder.cross_memory(index, encoded), decoder.condition_extent)
+            for index in range(len(blocks))
+        ]
+        self.frames = _FrameTables(decoder, self.modulations[0], grid, frames_in_flight)
+
+
+class _FrameTables:
+    """What depends on the position alone, for the frames in flight: a ring of frame tables."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        modulation: tuple[Tensor, ...],
+        grid: GridShape,
+        frames_in_flight: int,
+    ) -> None:
+        self.decoder = decoder
+        self.modulation = modulation
+        self.grid = grid
+        self.ring = frames_in_flight
+        self.entered = -1
+        cells = frames_in_flight * grid.tokens_per_frame
+        config, like = decoder.config, decoder.norm.weight
+        b = modulation[0].shape[0]
+        self.vectors = like.new_zeros(cells, config.dim)
+        self.cos = like.new_zeros(cells, config.head_dim)
+        self.sin = like.new_zeros(cells, config.head_dim)
+        self.queries = like.new_zeros(b, cells, config.num_heads, config.head_dim)
+
+    def rows(self, wave: Wave) -> Tensor:
+        """Table rows of a wave; fills the tables of frames that it is the first to enter."""
+        while self.entered < wave.last_frame:
+            self.entered += 1
+            self._enter(self.entered)
+        frame, row, column = wave.coords.unbind(dim=1)
+        return (frame % self.ring * self.grid.height + row) * self.grid.width + column
+
+    def _enter(self, frame: int) -> None:
+        plane = GridShape(1, self.grid.height, self.grid.width)
+        coords = coordinates(plane, self.vectors.device)
+        coords[:, 0] = frame
+        vectors = self.decoder.positions(plane, frame)  # (1, cells, d)
+        rotary = rotary_table(coords, self.cos.shape[1], self.cos.dtype)
+        block = _as_block(self.decoder.blocks[0])
+        shift, scale, _, _ = self.modulation
+        queries = block.attention.project_query(block.modulate(vectors, shift, scale), rotary)
+        first = frame % self.ring * self.grid.tokens_per_frame
+        cells = slice(first, first + self.grid.tokens_per_frame)
+        self.vectors[cells] = vectors[0]
+        self.cos[cells], self.sin[cells] = rotary
+        self.queries[:, cells] = queries.transpose(1, 2)
+
+
+class _StepMemory:
+    """The condition in one layer, laid out for steps: text slots first, then grid cells."""
+
+    def __init__(self, memory: CrossMemory, extent: Extent) -> None:
+        text = memory.text
+        assert text.mask is not None
+        hidden = torch.zeros(text.mask.shape, dtype=text.keys.dtype, device=text.keys.device)
+        self.text_mask = hidden.masked_fill(~text.mask, -torch.inf)  # (b, length)
+        self.keys, self.values = text.keys, text.values
+        self.source = memory.grid
+        self.extent = extent
+        if memory.grid is not None:
+            assert memory.keys is not None and memory.values is not None
+            assert memory.present is not None
+            keys = torch.cat((text.keys, memory.keys), dim=2)
+            values = torch.cat((text.values, memory.values), dim=2)
+            self.slots = torch.stack((keys, values), dim=2).permute(0, 3, 2, 1, 4).contiguous()
+            absent = torch.zeros_like(self.text_mask[:, 0])
+            self.absent = absent.masked_fill(~memory.present, -torch.inf)  # (b,)
+
+
+def decode_step(decoder: Decoder, wave: Wave, state: DecodeState) -> Tensor:
+    """Hidden states of a wave: (b, n, d). Writes keys and values of layers from the second on."""
+    rows = state.frames.rows(wave)
+    tables = state.tables
+    table_rows = tables.rows(wave.coords)
+    slots = tables.slots(wave.coords)
+    rotary = (state.frames.cos[rows][:, None, None], state.frames.sin[rows][:, None, None])
+    cells = _condition_cells(state, wave)
+    x = state.frames.vectors[rows].expand(state.batch_size, -1, -1)  # (b, n, d)
+    for layer, module in enumerate(decoder.blocks):
+        block = _as_block(module)
+        shift_attention, scale_attention, shift_mlp, scale_mlp = state.modulations[layer]
+        if layer == 0:
+            q = state.frames.queries[:, rows]  # (b, n, heads, c)
+            visible = tables.strict
+        else:
+            normed = block.modulate(x, shift_attention, scale_attention)
+            q, keys_values = _project(block.attention, normed, rotary)
+            state.cache.write(layer, slots, keys_values)
+            visible = tables.causal
+        attended = _attend_ring(q, state.cache.layers[layer], visible, table_rows)
+        x = x + block.attention.out(attended)
+        x = x + _attend_condition(block.cross, block.cross_norm(x), state.memories[layer], cells)
+        x = x + block.mlp(block.modulate(x, shift_mlp, scale_mlp))
+    hidden: Tensor = decoder.norm(x)
+    return hidden
+
+
+def write_tokens(decoder: Decoder, wave: Wave, tokens: Tensor, state: DecodeState) -> None:
+    """Store the contents of a decoded wave, (n,) int64, for the first layer of later waves."""
+    rows = state.frames.rows(wave)
+    shift, scale, _, _ = state.modulations[0]
+    block = _as_block(decoder.blocks[0])
+    content = (decoder.content(tokens) + state.frames.vectors[rows])[None]  # (1, n, d)
+    rotary = (state.frames.cos[rows], state.frames.sin[rows])
+    keys, values = block.attention.project_content(block.modulate(content, shift, scale), rotary)
+    keys_values = torch.stack((keys, values), dim=1).permute(0, 3, 1, 2, 4)
+    state.cache.write(0, state.tables.slots(wave.coords), keys_values)
+
+
+def _project(
+    attention: SelfAttention, x: Tensor, rotary: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Turned queries (b, n, heads, c), turned keys with values (b, n, 2, heads, c)."""
+    qkv = attention.qkv(x).unflatten(-1, (3, attention.num_heads, -1))
+    turning = qkv[:, :, :2]
+    cos, sin = rotary
+    swapped = turning.roll(turning.shape[-1] // 2, dims=-1)
+    turning.mul_(cos).addcmul_(swapped, sin)
+    return qkv[:, :, 0], qkv[:, :, 1:]
+
+
+def _attend_ring(q: Tensor, ring: Tensor, visible: VisibleSlots, rows: Tensor) -> Tensor:
+    """3DNA against the ring: (b, n, heads, c) → (b, n, d).
+
+    One position gathers its neighbors; a wave of several is faster against the whole ring under a
+    mask, since the neighbors of a wave cover most of it.
+    """
+    if q.shape[1] == 1:
+        ring = ring.index_select(1, visible.index[rows[0]])
+        mask = visible.mask[rows]
+    else:
+        mask = visible.dense[rows]
+    keys, values = ring[:, :, 0].transpose(1, 2), ring[:, :, 1].transpose(1, 2)
+    attended = F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=mask)
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _condition_cells(state: DecodeState, wave: Wave) -> tuple[Tensor, Tensor] | None:
+    """Cells of the condition grid that each position sees: index and mask, both (n, m)."""
+    memory = state.memories[0]
+    if memory.source is None:
+        return None
+    source, device = memory.source, wave.coords.device
+    center = map_coordinates(wave.coords, state.grid, source)
+    sides = [torch.arange(-r, r + 1, device=device) for r in memory.extent.radius_within(source)]
+    neighbors = center[:, None] + torch.cartesian_prod(*sides).view(-1, 3)
+    limits = torch.tensor(source.sides, device=device)
+    inside = ((neighbors >= 0) & (neighbors < limits)).all(dim=-1)
+    frame, row, column = neighbors.clamp(min=0).minimum(limits - 1).unbind(dim=-1)
+    index = (frame * source.height + row) * source.width + column
+    hidden = torch.zeros(index.shape, dtype=memory.keys.dtype, device=device)
+    return index, hidden.masked_fill(~inside, -torch.inf)
+
+
+def _attend_condition(
+    cross: CrossAttention,
+    x: Tensor,
+    memory: _StepMemory,
+    cells: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    """Text, and the neighborhood in the condition grid: (b, n, d) → (b, n, d)."""
+    q = cross.project_query(x)  # (b, heads, n, c)
+    if cells is None:
+        attended = F.scaled_dot_product_attention(
+            q, memory.keys, memory.values, attn_mask=memory.text_mask[:, None, None]
+        )
+        return cross.merge(attended)
+    index, hidden = cells
+    b, heads, n, c = q.shape
+    length = memory.text_mask.shape[1]
+    text = torch.arange(length, device=index.device).expand(n, -1)
+    index = torch.cat((text, index + length), dim=1)  # (n, length + m)
+    gathered = memory.slots[:, index].flatten(0, 1)  # (b·n, length + m, 2, heads, c)
+    keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)
+    mask = torch.cat(
+        (
+            memory.text_mask[:, None].expand(-1, n, -1),
+            hidden + memory.absent[:, None, None],
+        ),
+        dim=2,
+    )
+    queries = q.transpose(1, 2).reshape(b * n, heads, 1, c)
+    attended = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask.flatten(0, 1)[:, None, None]
+    )
+    return cross.merge(attended.view(b, n, heads, c).transpose(1, 2))
+
+
+def _as_block(module: torch.nn.Module) -> DecoderBlock:
+    assert isinstance(module, DecoderBlock)
+    return module
