@@ -14,6 +14,7 @@ Three things make a small budget go further:
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.presets import get_preset
-from nuwa_cli.sampling.decode import generate
+from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.catalog import Action, Place, Subject, load_catalog
 from nuwa_cli.storybook.motion import MOTIONS
@@ -151,35 +152,24 @@ class ModelStage:
         }
 
     def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:
-        """One picture per sample prompt, with guidance; a clip's frames below."""
-        nuwa = average["nuwa"]
-        assert isinstance(nuwa, Nuwa)
-        if not self.options.sample_prompts or step < 1:
+        """One picture per sample prompt, with guidance; once clips are trained, two of them below."""
+        prompts = self.options.sample_prompts
+        if not prompts:
             return
-        size = get_preset(self.recipe.preset).transformer
-        device_model = nuwa.to(self.vqgan.decoder.refine.weight.dtype)
-        rows = []
-        grids = [GridShape(1, size.grid_height, size.grid_width)]
-        if any(task in self.recipe.phase_at(step).mix for task in ("t2v", "v2v")):
-            grids.append(GridShape(8, size.grid_height, size.grid_width))
-        for grid in grids:
-            prompts = self.options.sample_prompts if grid.frames == 1 else (
-                self.options.sample_prompts[:2]
-            )
-            pictures = []
-            for index, prompt in enumerate(prompts):
-                condition = Condition(text=self._encode_text([prompt]).to(self.device))
-                sampling = SamplingConfig(
-                    seed=index, guidance_scale=self.options.sample_guidance, top_p=0.95
-                )
-                frames = list(generate(device_model, condition, grid, sampling))
-                pictures.append(self.vqgan.decode(torch.cat(frames)))
-            rows += [torch.cat(pictures)] if grid.frames == 1 else pictures
-        widest = max(len(row) for row in rows)
-        blank = torch.ones_like(rows[0][:1])
-        padded = [torch.cat([row, *[blank] * (widest - len(row))]) for row in rows]
-        save_sheet(padded, path)
-        nuwa.float()
+        # A copy: the average itself must keep its float32 digits.
+        nuwa = copy.deepcopy(average["nuwa"]).to(self.vqgan.decoder.refine.weight.dtype)
+        assert isinstance(nuwa, Nuwa)
+        rows = [torch.cat([self._draw(nuwa, prompt, 1) for prompt in prompts])]
+        if {"t2v", "v2v"} & set(self.recipe.phase_at(step).mix):
+            rows += [self._draw(nuwa, prompt, len(prompts)) for prompt in prompts[:2]]
+        save_sheet(rows, path)
+
+    def _draw(self, nuwa: Nuwa, prompt: str, num_frames: int) -> Tensor:
+        """Frames (num_frames, 3, H, W) of a prompt."""
+        condition = Condition(text=self._encode_text([prompt]).to(self.device))
+        grid = GridShape(num_frames, nuwa.config.grid_height, nuwa.config.grid_width)
+        sampling = SamplingConfig(guidance_scale=self.options.sample_guidance, top_p=0.95)
+        return self.vqgan.decode(generate_tokens(nuwa, condition, grid, sampling)[0])
 
     @property
     def _codes(self) -> int:
