@@ -21,13 +21,16 @@ RecipeOption = Annotated[Path, typer.Option("--recipe", help="TOML file that say
 RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Folder of checkpoints and logs.")]
 SpritesOption = Annotated[Path, typer.Option("--sprites", help="Sprite pack (`make sprites`).")]
 MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", min=0.01, help="Stop after this long; run again to go on.")
+    float | None,
+    typer.Option("--minutes", min=0.01, help="Stop after this long; run again to go on."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
+
+WorldOption = Annotated[str, typer.Option("--world", help="core or full.")]
 
 _SPRITES = Path("data/sprites")
 
@@ -44,10 +47,8 @@ def train_tokenizer(
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
-    threads: WorkersOption = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
-]
-ThreadsOption = 0,
+    threads: ThreadsOption = 0,
+    workers: WorkersOption = 0,
 ) -> None:
     """Stage one: learn to turn pictures into tokens and back (VQ-GAN)."""
     import torch
@@ -72,10 +73,8 @@ def train_model(
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
-    threads: WorkersOption = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
-]
-ThreadsOption = 0,
+    threads: ThreadsOption = 0,
+    workers: WorkersOption = 0,
 ) -> None:
     """Stage two: learn to write tokens for a prompt (3D encoder-decoder)."""
     import torch
@@ -103,19 +102,85 @@ ThreadsOption = 0,
     typer.echo(run_dir)
 
 
+@train_app.command("reranker")
+def train_reranker(
+    run_dir: RunDirOption,
+    text: Annotated[Path, typer.Option("--text", help="text.json of the model's run.")],
+    world: WorldOption = "core",
+    sprites: SpritesOption = _SPRITES,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train the dual encoder that `--best-of` chooses with (minutes)."""
+    from nuwa_cli.storybook.render import Renderer
+    from nuwa_cli.storybook.sprites import SpritePack
+    from nuwa_cli.tokenizer.text import TextTokenizer
+    from nuwa_cli.training.export import save_reranker
+    from nuwa_cli.training.scenes import make_world
+    from nuwa_cli.training.train_dual_encoder import train_dual_encoder
+
+    _use_threads(threads)
+    renderer = Renderer(SpritePack.load(sprites), cache_size=1024)
+    words = TextTokenizer.load(text)
+    reranker, figures = train_dual_encoder(
+        renderer, make_world(world, {}), words, run_dir, report=_report
+    )
+    save_reranker(reranker, figures, run_dir)
+    typer.echo(run_dir)
+
+
+@train_app.command("evaluator")
+def train_evaluator(
+    run_dir: RunDirOption,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to put it into.")],
+    world: WorldOption = "core",
+    sprites: SpritesOption = _SPRITES,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train the nets that judge in `nuwa eval`, on renders only (minutes)."""
+    from nuwa_cli.evaluation.store import save_evaluator
+    from nuwa_cli.storybook.render import Renderer
+    from nuwa_cli.storybook.sprites import SpritePack
+    from nuwa_cli.training import train_evaluator as judges
+    from nuwa_cli.training.scenes import make_world
+
+    _use_threads(threads)
+    renderer = Renderer(SpritePack.load(sprites), cache_size=1024)
+    evaluator, accuracy = judges.train_evaluator(
+        renderer, make_world(world, {}), run_dir, report=_report
+    )
+    save_evaluator(evaluator, out, accuracy)
+    typer.echo(out)
+
+
 @train_app.command("export")
 def export(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
     model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
     reranker: Annotated[
-        Path | None, typer.Option("--reranker", help="reranker.safetensors to include.")
+        Path | None, typer.Option("--reranker", help="Run folder of the re-ranker.")
     ] = None,
+    guidance: Annotated[float, typer.Option("--guidance", help="Default of the model.")] = 2.0,
+    temperature: Annotated[float, typer.Option("--temperature", help="Default.")] = 1.0,
+    top_k: Annotated[int, typer.Option("--top-k", help="Default; 0 = off.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Default; 1 = off.")] = 0.95,
+    best_of: Annotated[int, typer.Option("--best-of", min=1, help="Default.")] = 1,
 ) -> None:
     """Write the averaged weights of finished runs as a model folder (bfloat16 safetensors)."""
-    from nuwa_cli.training.export import export_model
+    from nuwa_cli.config import SamplingConfig
+    from nuwa_cli.training.export import export_model, load_reranker
 
-    export_model(tokenizer, model, out, reranker)
+    digest = export_model(
+        tokenizer,
+        model,
+        out,
+        defaults=SamplingConfig(
+            guidance_scale=guidance, temperature=temperature, top_k=top_k, top_p=top_p
+        ),
+        best_of=best_of,
+        reranker=load_reranker(reranker) if reranker else None,
+    )
+    _report(f"model {digest[:12]}")
     typer.echo(out)
 
 

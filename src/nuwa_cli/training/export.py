@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from torch import Tensor
@@ -9,13 +10,20 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig, VQGANConfig
 from nuwa_cli.errors import InputError
 from nuwa_cli.hub.card import Provenance, model_card
+from nuwa_cli.hub.manifest import RERANKER_NAME, parse_json, read_file
 from nuwa_cli.hub.model_dir import ModelConfig, save_model
-from nuwa_cli.model.dual_encoder import DualEncoder
+from nuwa_cli.hub.safetensors_file import check_fit, tensors_from_bytes, tensors_to_bytes
+from nuwa_cli.media.atomic import write_bytes
+from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tokenizer.vqgan import VQGAN
 from nuwa_cli.training.checkpoint import latest_checkpoint
 from nuwa_cli.training.recipe import TrainRecipe
+
+_RERANKER_RECORD = "reranker.json"
+_MAX_RECORD = 1 << 16
+_MAX_WEIGHTS = 1 << 28
 
 
 def averaged_weights(run_dir: Path, module: str) -> tuple[dict[str, Tensor], TrainRecipe, int]:
@@ -99,3 +107,21 @@ def export_model(
         reranker=reranker,
         card=card,
     )
+
+
+def save_reranker(reranker: DualEncoder, figures: dict[str, float], run_dir: Path) -> None:
+    """Put a trained re-ranker, its config and its figures into its run folder."""
+    record = {"config": reranker.config.to_dict(), "figures": figures}
+    write_bytes(run_dir / RERANKER_NAME, tensors_to_bytes(reranker), force=True)
+    write_bytes(run_dir / _RERANKER_RECORD, json.dumps(record, indent=1).encode(), force=True)
+
+
+def load_reranker(run_dir: Path) -> DualEncoder:
+    """Read what `save_reranker` wrote. Raises InputError when it is missing or damaged."""
+    record_path, path = run_dir / _RERANKER_RECORD, run_dir / RERANKER_NAME
+    record = parse_json(read_file(record_path, max_bytes=_MAX_RECORD), record_path)
+    reranker = DualEncoder(DualEncoderConfig.from_dict(record["config"]))
+    tensors = tensors_from_bytes(read_file(path, max_bytes=_MAX_WEIGHTS), path)
+    check_fit(reranker, tensors, path)
+    reranker.load_state_dict(tensors, strict=True)
+    return reranker

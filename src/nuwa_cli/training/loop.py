@@ -92,9 +92,7 @@ class Run:
 
     def sample(self) -> None:
         """Let the stage draw a sheet with the averaged weights."""
-        self.stage.sample(
-            self.average, self.run_dir / f"samples-{self.step:06d}.png", self.step
-        )
+        self.stage.sample(self.average, self.run_dir / f"samples-{self.step:06d}.png", self.step)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -102,7 +100,8 @@ class Run:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         for name, module in self.average.items():
             source = self.stage.modules[name]
-            mine, theirs = list(module.parameters()), list(source.parameters())
+            mine: list[Tensor] = list(module.parameters())
+            theirs: list[Tensor] = list(source.parameters())
             torch._foreach_lerp_(mine, theirs, 1.0 - decay)
             for buffer, value in zip(module.buffers(), source.buffers(), strict=True):
                 buffer.copy_(value)

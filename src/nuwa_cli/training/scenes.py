@@ -93,7 +93,7 @@ class SceneSource:
             return frames
         size = (self.image_size, self.image_size)
         flat = F.interpolate(frames.flatten(0, 1).float(), size=size, mode="area")
-        return flat.round().to(torch.uint8).unflatten(0, frames.shape[:2])
+        return flat.round().to(torch.uint8).view(*frames.shape[:2], *flat.shape[1:])
 
     def _pick(self, labels: Tensor) -> Tensor:
         """(b, T, 256, 256) → the label at the center of each of the model's pixels."""

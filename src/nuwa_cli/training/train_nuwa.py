@@ -77,7 +77,7 @@ class TaskBatch:
 class ModelStage:
     """Trains `Nuwa` on scenes, tokenized as they are rendered."""
 
-    averaged = ("nuwa",)
+    averaged: tuple[str, ...] = ("nuwa",)
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class ModelStage:
             self._noise((count, frames), generator),
         )
 
-    def step(self, batch: TaskBatch, step: int) -> dict[str, float]:
+    def step(self, batch: TaskBatch, step: int) -> dict[str, float]:  # noqa: ARG002
         """One update on one task."""
         text = batch.text.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
@@ -176,11 +176,13 @@ class ModelStage:
         return self.vqgan.config.codebook_size
 
     def _encode_text(self, captions: list[str]) -> Tensor:
-        return self.text.encode_batch(captions, get_preset(self.recipe.preset).transformer.max_text_len)
+        return self.text.encode_batch(
+            captions, get_preset(self.recipe.preset).transformer.max_text_len
+        )
 
     def _tokenize(self, pixels: Tensor) -> Tensor:
         flat = self.vqgan.encode(pixels.flatten(0, 1))
-        return flat.unflatten(0, pixels.shape[:2])
+        return flat.view(*pixels.shape[:2], *flat.shape[1:])
 
     def _token_loss(self, batch: TaskBatch, encoded: EncodedCondition) -> tuple[Tensor, Tensor]:
         """Weighted and plain cross-entropy of a batch's tokens, in nats per token."""
@@ -215,14 +217,16 @@ class ModelStage:
 
     def _cell_weight(self, tokens: Tensor, subject: Tensor, first_frame: int) -> Tensor:
         """Weight of each cell (b, t, h, w): 1, more on subjects and on change, mean 1."""
-        share = F.adaptive_avg_pool2d(subject.flatten(0, 1), tokens.shape[-2:]).view(tokens.shape)
+        height, width = tokens.shape[-2:]
+        share = F.adaptive_avg_pool2d(subject.flatten(0, 1), (height, width)).view(tokens.shape)
         weight = 1.0 + self.options.subject_weight * (share > 0.1)
         if tokens.shape[1] > 1:
             changed = (tokens[:, 1:] != tokens[:, :-1]).float()
             weight[:, 1:] += self.options.changed_weight * changed
             if first_frame > 0:  # its context, the frame before, is not in this batch
                 weight[:, 0] = 0.0
-        return weight / weight.mean()
+        normalized: Tensor = weight / weight.mean()
+        return normalized
 
     def _attribute_loss(self, pooled: Tensor, text: Tensor, labels: dict[str, Tensor]) -> Tensor:
         present = text[:, 0] != 0
@@ -255,7 +259,7 @@ def _cross_entropy(
     pieces = [
         F.cross_entropy(head(part).float(), target, reduction="none")
         for part, target in zip(
-            hidden.split(_LOSS_ROWS), tokens.split(_LOSS_ROWS), strict=True
+            torch.split(hidden, _LOSS_ROWS), torch.split(tokens, _LOSS_ROWS), strict=True
         )
     ]
     losses = torch.cat(pieces)
@@ -276,14 +280,19 @@ def build_text_tokenizer(
     source: SceneSource, vocab_size: int, count: int = 40_000
 ) -> TextTokenizer:
     """Learn the vocabulary from the captions of training scenes, and the names of the catalog."""
-    step, texts = 0, []
+    step = 0
+    texts: list[str] = []
     while len(texts) < count:
         for spec in source.specs((1 << 23) + step, 64):
             kind = "video" if len(texts) % 2 else "image"
             texts.append(caption(spec, spec.seed + 1, kind=kind))
         step += 1
     catalog = load_catalog()
-    named = [*catalog.subjects.values(), *catalog.places.values(), *catalog.actions.values()]
+    named: list[Subject | Place | Action] = [
+        *catalog.subjects.values(),
+        *catalog.places.values(),
+        *catalog.actions.values(),
+    ]
     chinese = [name for entry in named for name in _names(entry)]
     return TextTokenizer.train(texts, vocab_size, known=chinese)
 

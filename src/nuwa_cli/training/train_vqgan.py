@@ -20,7 +20,7 @@ from nuwa_cli.tokenizer.vqgan import VQGAN
 from nuwa_cli.training.recipe import TrainRecipe, check_options
 from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sheets import save_sheet
-from nuwa_cli.training.stage import make_optimizer, step_generator, update
+from nuwa_cli.training.stage import channels_last, make_optimizer, step_generator, update
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TokenizerOptions:
 class TokenizerStage:
     """Trains `VQGAN` on single frames of scenes."""
 
-    averaged = ("vqgan",)
+    averaged: tuple[str, ...] = ("vqgan",)
 
     def __init__(self, recipe: TrainRecipe, source: SceneSource, device: torch.device) -> None:
         self.recipe = recipe
@@ -52,9 +52,8 @@ class TokenizerStage:
         self.device = device
         torch.manual_seed(recipe.seed)
         config = get_preset(recipe.preset).tokenizer
-        self.vqgan = VQGAN(config).to(device, memory_format=torch.channels_last)
-        self.discriminator = PatchDiscriminator(config.in_channels)
-        self.discriminator.to(device, memory_format=torch.channels_last)
+        self.vqgan = channels_last(VQGAN(config).to(device))
+        self.discriminator = channels_last(PatchDiscriminator(config.in_channels).to(device))
         self.modules: dict[str, nn.Module] = {
             "vqgan": self.vqgan,
             "discriminator": self.discriminator,
@@ -111,7 +110,7 @@ class TokenizerStage:
                 + options.adversarial_weight * figures["adversarial_loss"]
                 + options.feature_weight * figures["perceptual_loss"]
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = update(self.optimizers["vqgan"], self.recipe.grad_clip)
         if adversarial:
             figures["discriminator_loss"] = self._train_discriminator(pixels, restored.detach())
@@ -126,7 +125,7 @@ class TokenizerStage:
             "grad_norm": norm,
         }
 
-    def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:
+    def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:  # noqa: ARG002
         """Pictures above, reconstructions below, always of the same scenes."""
         vqgan = average["vqgan"]
         assert isinstance(vqgan, VQGAN)
