@@ -69,16 +69,25 @@ def train_tokenizer(
 def train_model(
     recipe: RecipeOption,
     run_dir: RunDirOption,
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
+    tokenizer: Annotated[
+        Path, typer.Option("--tokenizer", help="Run of the tokenizer, or the model to continue.")
+    ],
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Model folder whose weights to begin with.")
+    ] = None,
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
     workers: WorkersOption = 0,
 ) -> None:
-    """Stage two: learn to write tokens for a prompt (3D encoder-decoder)."""
+    """Stage two: learn to write tokens for a prompt (3D encoder-decoder).
+
+    To train a finished model further: --tokenizer and --start-from both name its folder.
+    """
     import torch
 
+    from nuwa_cli.hub.model_dir import load_model
     from nuwa_cli.presets import get_preset
     from nuwa_cli.tokenizer.text import TextTokenizer
     from nuwa_cli.training.export import load_trained_tokenizer
@@ -92,12 +101,17 @@ def train_model(
     source = _scene_source(settings, sprites)
     run_dir.mkdir(parents=True, exist_ok=True)
     vocabulary = run_dir / "text.json"
+    first = load_model(start_from) if start_from else None
+    if first:
+        first.text.save(vocabulary)
     if not vocabulary.exists():
         _report("learning the text vocabulary")
         build_text_tokenizer(source, preset.transformer.text_vocab).save(vocabulary)
     text = TextTokenizer.load(vocabulary)
     vqgan = load_trained_tokenizer(tokenizer, preset.tokenizer)
     stage = ModelStage(settings, source, vqgan, text, torch.device(device))
+    if first:
+        stage.nuwa.load_state_dict(first.transformer.state_dict(), strict=True)
     Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
     typer.echo(run_dir)
 

@@ -14,9 +14,8 @@ FIGURES_END = "<!-- /figures -->"
 class Provenance:
     """What a finished training says about itself."""
 
-    tokenizer_steps: int
-    tokenizer_pictures: int
-    model_steps: int
+    tokenizer: str  # how long it was trained, in words
+    transformer: str
     world: str
     num_parameters: dict[str, int]  # net → parameters
 
@@ -54,10 +53,9 @@ come from the scene descriptions; no photograph, film or foreign caption was use
 
 ## Training
 
-- VQ-GAN: {provenance.tokenizer_steps:,} steps, {provenance.tokenizer_pictures:,} pictures \
-(`recipes/tokenizer-cpu.toml`).
-- Transformer: {provenance.model_steps:,} steps (`recipes/model-cpu.toml`).
-- Machine: two CPU cores.
+- VQ-GAN: {provenance.tokenizer}.
+- Transformer: {provenance.transformer}.
+- Recipes: `recipes/`.
 
 ## Figures
 

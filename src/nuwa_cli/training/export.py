@@ -10,8 +10,8 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig, VQGANConfig
 from nuwa_cli.errors import InputError
 from nuwa_cli.hub.card import Provenance, model_card
-from nuwa_cli.hub.manifest import RERANKER_NAME, parse_json, read_file
-from nuwa_cli.hub.model_dir import ModelConfig, save_model
+from nuwa_cli.hub.manifest import MANIFEST_NAME, RERANKER_NAME, parse_json, read_file
+from nuwa_cli.hub.model_dir import ModelConfig, load_model, save_model
 from nuwa_cli.hub.safetensors_file import check_fit, tensors_from_bytes, tensors_to_bytes
 from nuwa_cli.media.atomic import write_bytes
 from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
@@ -42,16 +42,28 @@ def averaged_weights(run_dir: Path, module: str) -> tuple[dict[str, Tensor], Tra
     return weights, TrainRecipe.from_dict(state["recipe"]), int(state["step"])
 
 
-def load_trained_tokenizer(run_dir: Path, config: VQGANConfig) -> VQGAN:
-    """The averaged VQ-GAN of a tokenizer run, float32."""
-    weights, _, _ = averaged_weights(run_dir, "vqgan")
+def load_trained_tokenizer(source: Path, config: VQGANConfig) -> VQGAN:
+    """The VQ-GAN of a tokenizer run (its averaged weights) or of a model folder, float32.
+
+    Raises InputError when there is none, or when it is not of `config`.
+    """
+    if _is_model(source):
+        vqgan = load_model(source).tokenizer
+        if vqgan.config != config:
+            raise InputError(f"model '{source}': its tokenizer is of another preset; train one")
+        return vqgan
+    weights, _, _ = averaged_weights(source, "vqgan")
     vqgan = VQGAN(config)
     vqgan.load_state_dict(weights, strict=True)
     return vqgan
 
 
+def _is_model(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).exists()
+
+
 def export_model(
-    tokenizer_run: Path,
+    tokenizer: Path,
     model_run: Path,
     folder: Path,
     *,
@@ -59,21 +71,14 @@ def export_model(
     best_of: int = 1,
     reranker: DualEncoder | None = None,
 ) -> str:
-    """Write the averaged weights of two finished runs as the model folder `folder`.
+    """Write the averaged weights of finished runs as the model folder `folder`.
 
-    Returns the digest of the folder. Raises InputError when a run is missing, or when the two do
-    not belong to the same preset.
+    `tokenizer` is a tokenizer run, or the model that this one continues. Returns the digest of the
+    folder. Raises InputError when a run is missing, or when the two are not of the same preset.
     """
-    weights, tokenizer_recipe, tokenizer_steps = averaged_weights(tokenizer_run, "vqgan")
     nuwa_weights, recipe, model_steps = averaged_weights(model_run, "nuwa")
-    if recipe.preset != tokenizer_recipe.preset:
-        raise InputError(
-            f"run '{model_run}': preset {recipe.preset}, but the tokenizer's is "
-            f"{tokenizer_recipe.preset}; give runs that belong together"
-        )
     preset = get_preset(recipe.preset)
-    vqgan, nuwa = VQGAN(preset.tokenizer), Nuwa(preset.transformer)
-    vqgan.load_state_dict(weights, strict=True)
+    vqgan, nuwa = load_trained_tokenizer(tokenizer, preset.tokenizer), Nuwa(preset.transformer)
     nuwa.load_state_dict(nuwa_weights, strict=True)
     config = ModelConfig(
         name=folder.name,
@@ -89,9 +94,8 @@ def export_model(
     card = model_card(
         config,
         Provenance(
-            tokenizer_steps=tokenizer_steps,
-            tokenizer_pictures=tokenizer_steps * tokenizer_recipe.batch_size,
-            model_steps=model_steps,
+            tokenizer=_tokenizer_history(tokenizer),
+            transformer=f"{model_steps:,} steps of `{recipe.stage}` on `{recipe.world}`",
             world=recipe.world,
             num_parameters={
                 name: sum(p.numel() for p in net.parameters()) for name, net in nets.items() if net
@@ -107,6 +111,13 @@ def export_model(
         reranker=reranker,
         card=card,
     )
+
+
+def _tokenizer_history(source: Path) -> str:
+    if _is_model(source):
+        return "taken over from the model that this one continues"
+    _, recipe, steps = averaged_weights(source, "vqgan")
+    return f"{steps:,} steps, {steps * recipe.batch_size:,} pictures"
 
 
 def save_reranker(reranker: DualEncoder, figures: dict[str, float], run_dir: Path) -> None:

@@ -1,0 +1,82 @@
+"""From runs to a model folder: the averaged weights, complete, loadable, and trainable further."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from nuwa_cli.config import SamplingConfig
+from nuwa_cli.errors import InputError
+from nuwa_cli.hub.card import with_figures
+from nuwa_cli.hub.model_dir import load_model
+from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
+from nuwa_cli.presets import get_preset
+from nuwa_cli.training.export import (
+    export_model,
+    load_reranker,
+    load_trained_tokenizer,
+    save_reranker,
+)
+from nuwa_cli.training.loop import Run
+from nuwa_cli.training.recipe import TrainRecipe
+from nuwa_cli.training.scenes import SceneSource
+from nuwa_cli.training.train_nuwa import ModelStage, build_text_tokenizer
+from nuwa_cli.training.train_vqgan import TokenizerStage
+
+CPU = torch.device("cpu")
+
+
+def test_two_runs_become_a_model(
+    source: SceneSource, tokenizer_recipe: TrainRecipe, model_recipe: TrainRecipe, tmp_path: Path
+) -> None:
+    preset = get_preset("test")
+    tokenizer_run = Run(TokenizerStage(tokenizer_recipe, source, CPU), tmp_path / "tokenizer")
+    tokenizer_run.train(stop_at=1)
+    vqgan = load_trained_tokenizer(tmp_path / "tokenizer", preset.tokenizer)
+    text = build_text_tokenizer(source, preset.transformer.text_vocab, count=100)
+    model_run = Run(ModelStage(model_recipe, source, vqgan, text, CPU), tmp_path / "model")
+    text.save(tmp_path / "model" / "text.json")
+    model_run.train(stop_at=3)
+
+    config = DualEncoderConfig(
+        text_vocab=text.vocab_size, text_dim=16, text_layers=1, joint_dim=8, image_size=32,
+        widths=(8, 16), depths=(1, 1),
+    )  # fmt: skip
+    (tmp_path / "reranker").mkdir()
+    save_reranker(DualEncoder(config), {"right": 1.0}, tmp_path / "reranker")
+    export_model(
+        tmp_path / "tokenizer",
+        tmp_path / "model",
+        tmp_path / "tiny",
+        defaults=SamplingConfig(guidance_scale=2.0),
+        reranker=load_reranker(tmp_path / "reranker"),
+    )
+    model = load_model(tmp_path / "tiny")
+    assert model.config.name == "tiny" and model.reranker is not None
+    averaged = model_run.average["nuwa"].state_dict()
+    for name, value in model.transformer.state_dict().items():
+        assert torch.equal(value, averaged[name].to(torch.bfloat16).float()), name
+    card = (tmp_path / "tiny" / "README.md").read_text()
+    assert "1 steps, 4 pictures" in card and "3 steps of `model`" in card
+
+    again = load_trained_tokenizer(tmp_path / "tiny", preset.tokenizer)
+    assert torch.equal(again.codebook.codes, model.tokenizer.codebook.codes)
+    other = dataclasses.replace(preset.tokenizer, code_dim=8)
+    with pytest.raises(InputError, match="another preset"):
+        load_trained_tokenizer(tmp_path / "tiny", other)
+
+
+def test_no_run_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint"):
+        load_trained_tokenizer(tmp_path / "nothing", get_preset("test").tokenizer)
+
+
+def test_figures_replace_figures() -> None:
+    card = "# a\n\n<!-- figures -->\nold\n<!-- /figures -->\n\n## b\n"
+    once = with_figures(card, "| new |")
+    assert "old" not in once and "| new |" in once and once.endswith("## b\n")
+    assert with_figures(once, "| new |") == once
+    assert "| new |" in with_figures("# bare\n", "| new |")
