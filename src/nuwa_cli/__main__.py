@@ -1,0 +1,22 @@
+"""Entry of the `nuwa` command and of `python -m nuwa_cli`.
+
+Imports nothing but the system module until it runs: even an interrupt while the program is still
+starting ends with status 130 and no traceback.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    try:
+        from nuwa_cli.cli.app import run
+
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The root of the command line: registers the commands, runs one, returns the exit status.
+
+Importing this module, and answering `--help` of any command, loads none of the heavy libraries:
+commands import what they need when they run.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import nuwa_cli
+from nuwa_cli.cli import evaluate, generate, info, models, storybook, train, vocab
+from nuwa_cli.cli.light import make_light
+from nuwa_cli.cli.main_errors import exit_status, termination_signals
+from nuwa_cli.cli.output import prepare_streams, print_line
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,  # its options would convert values before every command, see light.py
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """nuwa t2v "play golf on grass" -o golf.mp4
+
+    NÜWA on the command line: one model for pictures and clips. Its weights are inside;
+    nothing is downloaded.
+
+    \b
+    A picture, four variations, a clip:
+      nuwa t2i "a wooden house in a field" -o house.png
+      nuwa t2i "a dog on the beach" -n 4 -o dog.png
+      nuwa t2v "在草地上打高尔夫球" --seed 7 -o golf.gif
+
+    \b
+    How was it made? The recipe is inside the file:
+      nuwa info golf.gif
+
+    The suffix of -o picks the format. The same prompt, options and --seed give the same file;
+    --seed random gives another one each time. stdout carries the paths, stderr the rest.
+
+    \b
+    Exit status: 0 done, 1 a bug of ours, 2 wrong usage, 3 input or model refused,
+    4 output cannot be written, 5 no memory, device or network, 6 failed jobs, 7 differs.
+    """
+    if version:
+        print_line(f"nuwa {nuwa_cli.__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for command in (generate, storybook, info, vocab, models, train, evaluate):
+    command.register(app)
+make_light(app)
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return the exit status; never raises."""
+    try:
+        with termination_signals():
+            prepare_streams()
+            command = typer.main.get_command(app)
+            status = command.main(args=argv, prog_name="nuwa", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except BaseException as error:
+        return exit_status(error, argv)

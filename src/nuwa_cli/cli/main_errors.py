@@ -1,0 +1,160 @@
+"""How the process ends: every exception becomes one line on stderr and an exit status.
+
+    NuwaError            its own status (2 … 7)       wrong option or argument    2
+    out of memory        5                            interrupt, terminate        130, 143, 129
+    closed pipe          141, silent                  anything else               1 + crash log
+
+Nothing here may fail: it is what is left when everything else has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import nuwa_cli
+from nuwa_cli.errors import NuwaError
+
+_MAX_LINE = 240
+_TAIL = 100
+_CLOSED_PIPE = 128 + 13
+_BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+class Terminated(BaseException):
+    """A signal asks the process to end; not an Exception, so that no handler swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def termination_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception, so that every `finally` runs."""
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = [(number, signal.signal(number, terminate)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)
+
+
+def exit_status(error: BaseException, argv: list[str]) -> int:
+    """Explain an exception on stderr and return the status to leave with."""
+    if isinstance(error, SystemExit):
+        if isinstance(error.__context__, BrokenPipeError):  # the parser ends itself on that
+            return _closed_pipe()
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    if isinstance(error, Terminated):
+        return 128 + error.number
+    if isinstance(error, BrokenPipeError):
+        return _closed_pipe()
+    if isinstance(error, NuwaError):
+        complain(str(error))
+        return error.exit_code
+    if _is_usage(error):
+        return _usage(error)
+    if _is_out_of_memory(error):
+        complain("memory: not enough for this run; give fewer --frames or a smaller --best-of")
+        return 5
+    log = _write_crash_log(error, argv)
+    where = f"log: '{log}'" if log else "no log could be written"
+    complain(f"internal error {type(error).__name__} ({where}); please report it")
+    return 1
+
+
+def complain(message: str) -> None:
+    """One line on stderr, control characters escaped, bounded length."""
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):  # it may be full, or closed meanwhile
+        sys.stderr.write(f"nuwa: {one_line(message)}\n")
+        sys.stderr.flush()
+
+
+def one_line(text: str) -> str:
+    """`text` on one line of bounded length that cannot move the cursor of a terminal."""
+    if len(text) > 2 * _MAX_LINE:
+        text = text[:_MAX_LINE] + text[-_MAX_LINE:]
+    text = "".join(_visible(character) for character in text)
+    if len(text) <= _MAX_LINE:
+        return text
+    # What is long is a name or a prompt in the middle; why and what to do stand at the end.
+    return f"{text[: _MAX_LINE - _TAIL - 1]}…{text[-_TAIL:]}"
+
+
+def _visible(character: str) -> str:
+    is_control = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    if is_control or character in _BIDI_CONTROLS:
+        return character.encode("unicode_escape", "surrogatepass").decode()
+    return character
+
+
+def _is_usage(error: BaseException) -> bool:
+    # The parser's exceptions live in a package that has moved between versions of Typer.
+    return isinstance(error, Exception) and callable(getattr(error, "format_message", None))
+
+
+def _usage(error: Any) -> int:
+    context: Any = getattr(error, "ctx", None)
+    if (
+        type(error).__name__ == "NoArgsIsHelpError" and context is not None
+    ):  # a group without a command: show what it has
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{context.get_help()}\n")
+        return 2
+    message = str(error.format_message()).replace("Value error, ", "")
+    message = " ".join(message.split()).rstrip(".")
+    command = context.command_path if context is not None else "nuwa"
+    complain(f"{message[:1].lower()}{message[1:]}; see: {command} --help")
+    return 2
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    name, text = type(error).__name__, str(error)
+    return isinstance(error, RuntimeError) and (
+        name == "OutOfMemoryError" or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def _closed_pipe() -> int:
+    # The interpreter flushes stdout once more at its end; give it somewhere to write.
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return _CLOSED_PIPE
+
+
+def _write_crash_log(error: BaseException, argv: list[str]) -> Path | None:
+    import traceback
+
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    path = Path(state) / "nuwa" / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    lines = [
+        f"nuwa {nuwa_cli.__version__}, python {sys.version.split()[0]}, {sys.platform}",
+        f"arguments: {argv!r}",
+        *traceback.format_exception(error),
+    ]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
+    except (OSError, RuntimeError):
+        return None
+    return path

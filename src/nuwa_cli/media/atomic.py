@@ -1,0 +1,205 @@
+"""The one writer: a file appears complete under its name, or not at all.
+
+The bytes go to a hidden temporary file in the same folder, are flushed to the disk, and only then
+take the final name: by a hard link when the name must be new (so that of two racing writers exactly
+one wins), by a rename when `force` allows replacing. The folder is flushed last, because a rename
+that the folder does not remember is lost in a power cut.
+
+Invariants: after any exception the folder holds what it held before; after `kill -9` at most one
+hidden `.NAME.*.tmp`, which holds an advisory lock while its writer lives and is removed by the next
+writer of the same name that can take that lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nuwa_cli.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # a system without advisory locks: orphans are left for the user to see
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A file being written: its temporary path, and the same file open for reading and writing."""
+
+    path: Path
+    file: IO[bytes]
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path, *, force: bool = False) -> Iterator[Pending]:
+    """Write `path` through the yielded `Pending`; it takes its name when the block ends well.
+
+    Code that insists on opening a path itself (a muxer) may write to `Pending.path`.
+    Raises OutputError when the file exists and `force` is not given, and for every failure of the
+    file system inside the block (no space, read-only, …).
+    """
+    path = check_output(path, force=force)
+    try:
+        _remove_orphans(path)
+        pending = _open_temporary(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    try:
+        with pending.file:
+            yield pending
+            pending.file.flush()
+            os.fsync(pending.file.fileno())
+            _keep_mode(pending, path)
+            _publish(pending.path, path, force=force)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            pending.path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
+    """Write a whole small file atomically. Raises OutputError."""
+    with atomic_write(path, force=force) as pending:
+        pending.file.write(content)
+
+
+def check_output(path: Path, *, force: bool) -> Path:
+    """Say before the slow part whether `path` can be written; return where it really lies.
+
+    A symbolic link to an existing regular file is followed, so that `force` replaces the file and
+    keeps the link. Raises OutputError: the folder is missing or refuses new files, the name is
+    impossible or is a folder or device, or the file exists and `force` is not given.
+    """
+    try:
+        status = _status(path)
+        if status is not None:
+            if stat.S_ISDIR(status.st_mode):
+                raise OutputError(f"output '{path}': is a folder; give a file name in it")
+            if not stat.S_ISREG(status.st_mode):
+                raise OutputError(
+                    f"output '{path}': is not a regular file; choose another file name"
+                )
+            if not force:
+                raise OutputError(
+                    f"output '{path}': exists; give --force to replace it, or choose another name"
+                )
+            path = Path(os.path.realpath(path))
+        _probe_folder(path)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise _refused(path, error) from error
+    return path
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What stands under the name: the target of a link, the link itself if it dangles."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        try:
+            return path.lstat()
+        except FileNotFoundError:
+            return None
+
+
+def _probe_folder(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        why = "its folder does not exist" if not folder.exists() else "its folder is no folder"
+        raise OutputError(f"output '{path}': {why}; create it with: mkdir -p '{folder}'")
+    import tempfile  # slow to import, and `--help` comes past this module
+
+    with tempfile.TemporaryFile(dir=folder):  # the only honest test of a writable folder
+        pass
+
+
+def _open_temporary(path: Path) -> Pending:
+    temporary = path.parent / f"{_temporary_prefix(path)}{os.urandom(4).hex()}.tmp"
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    _take_lock(descriptor)
+    return Pending(temporary, os.fdopen(descriptor, "w+b"))
+
+
+def _temporary_prefix(path: Path) -> str:
+    # Names are limited to 255 bytes: leave room for the random part and the suffix.
+    name = os.fsdecode(os.fsencode(path.name)[:200])
+    return f".{name}."
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what a killed writer of this name left; a living one still holds its lock."""
+    if fcntl is None:
+        return
+    prefix = _temporary_prefix(path)
+    with os.scandir(path.parent) as entries:
+        found = [e.path for e in entries if e.name.startswith(prefix) and e.name.endswith(".tmp")]
+    for orphan in found:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(orphan, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _take_lock(descriptor):
+                    os.unlink(orphan)
+            finally:
+                os.close(descriptor)
+
+
+def _take_lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by another process, or a file system without locks
+        return False
+    return True
+
+
+def _keep_mode(pending: Pending, path: Path) -> None:
+    """A replaced file keeps its permissions; a new one has those of the umask already."""
+    status = _status(path)
+    if status is not None:
+        os.chmod(pending.path, stat.S_IMODE(status.st_mode))
+
+
+def _publish(temporary: Path, path: Path, *, force: bool) -> None:
+    if force:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise OutputError(
+            f"output '{path}': another process has just written it; give --force to replace it"
+        ) from None
+    except OSError:  # a file system without hard links; the window for a race is microseconds
+        check_output(path, force=False)
+        os.rename(temporary, path)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _refused(path: Path, error: Exception) -> OutputError:
+    code = getattr(error, "errno", None)
+    why = os.strerror(code) if isinstance(code, int) and code > 0 else str(error)
+    advice = {
+        errno.ENOSPC: "free some space",
+        errno.EFBIG: "raise the file size limit",
+        errno.EROFS: "choose a folder that can be written",
+        errno.EACCES: "choose a folder that can be written",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }.get(code or 0, "choose another output")
+    return OutputError(f"output '{path}': {why[:1].lower()}{why[1:]}; {advice}")

@@ -1,0 +1,30 @@
+"""What a task asks of the model, as data.
+
+The eight tasks differ only in which conditions are given, which tokens are known beforehand and
+what grid comes out. A task turns its inputs into a `Plan`; `tasks/run.py` executes any plan. A plan
+describes one output, so its tensors have b = 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from nuwa_cli.ops.grid import GridShape
+
+OutputKind = Literal["image", "video"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One output to be generated."""
+
+    task: str  # short name, as in the registry
+    kind: OutputKind
+    grid: GridShape  # of the output
+    text: Tensor  # int64 (1, L), 0 = padding; all zero = no text
+    sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
+    canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
+    known_tokens: Tensor | None = None  # int64 (1, t, h, w), -1 = to be generated

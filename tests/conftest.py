@@ -1,0 +1,68 @@
+"""What every test may rely on: one thread, no network, no user folders, a tiny model folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # before torch is imported
+
+
+@pytest.fixture(autouse=True)
+def isolated_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crash logs and caches go to the test's own folder."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "user" / name.lower()))
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random weights of the preset `test`, re-ranker included."""
+    import torch
+
+    from nuwa_cli.config import SamplingConfig
+    from nuwa_cli.hub.model_dir import ModelConfig, save_model
+    from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
+    from nuwa_cli.model.nuwa import Nuwa
+    from nuwa_cli.presets import get_preset
+    from nuwa_cli.tokenizer.text import TextTokenizer
+    from nuwa_cli.tokenizer.vqgan import VQGAN
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    preset = get_preset("test")
+    captions = ["a dog runs on the beach", "play golf on grass", "在草地上打高尔夫球"]
+    text = TextTokenizer.train(captions, preset.transformer.text_vocab)
+    text_path = folder.with_name("text.json")
+    text.save(text_path)
+    reranker = DualEncoderConfig(
+        text_vocab=preset.transformer.text_vocab,
+        text_dim=16,
+        text_layers=1,
+        joint_dim=8,
+        image_size=32,
+        widths=(8, 16),
+        depths=(1, 1),
+    )
+    config = ModelConfig(
+        name="tiny",
+        tokenizer=preset.tokenizer,
+        transformer=preset.transformer,
+        reranker=reranker,
+        num_frames=preset.num_frames,
+        fps=preset.fps,
+        defaults=SamplingConfig(top_k=20, guidance_scale=2.0),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_model(
+            folder,
+            config=config,
+            tokenizer=VQGAN(preset.tokenizer),
+            transformer=Nuwa(preset.transformer),
+            text_json=text_path,
+            reranker=DualEncoder(reranker),
+            card="# tiny\n",
+        )
+    return folder
