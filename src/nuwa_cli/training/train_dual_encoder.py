@@ -37,7 +37,7 @@ class DualEncoderRecipe:
     train_scenes: int = 7000
     test_scenes: int = 512
     num_frames: int = 2  # frames kept of a scene, first and middle of the clip
-    steps: int = 2400
+    steps: int = 1100
     batch_size: int = 96
     learning_rate: float = 2e-3
     seed: int = 0
