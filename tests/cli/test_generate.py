@@ -90,6 +90,9 @@ def test_clip_as_json_with_the_best_of_three(tiny: Run, inside: Run, work: Path)
 def test_frames_and_force(tiny: Run, work: Path) -> None:
     """The folder of a frame sequence is made; force replaces, atomically; nothing is left over."""
     words = ("t2v", "a dog", "-o", "f/%03d.png", "--seed", "1")
+    assert tiny(*words, "--dry-run").status == 0
+    assert not (work / "f").exists()
+    tiny("t2v", "a dog", "-o", "g/f/%03d.png").check_refusal(4, "mkdir -p 'g'")
     assert tiny(*words).paths == ["f/%03d.png"]
     first = {p.name: p.read_bytes() for p in (work / "f").iterdir()}
     assert sorted(first) == ["000.png", "001.png", "002.png"]

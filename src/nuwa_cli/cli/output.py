@@ -138,28 +138,25 @@ def print_line(text: str) -> None:
 def prepare_outputs(output: Path, kind: Kind, count: int, *, force: bool) -> list[Path]:
     """Name and check every output before the slow part.
 
-    The folder of a frame sequence is part of the output and is created; any other folder must be
-    there. Raises UsageError for a name that means nothing, OutputError for one that cannot be
-    written.
+    The folder of a frame sequence is part of the output and need not exist; any other must. Raises
+    UsageError for a name that means nothing, OutputError for one that cannot be written.
     """
     paths = output_names(output, kind, count)
     for path in paths:
         if kind == "video" and is_sequence(path):
-            _make_folder(path)
-            check_output(numbered(path, 0), force=force)
-            for frame in () if force else existing_frames(path):
-                check_output(frame, force=False)
+            _check_sequence(path, force=force)
         else:
             check_output(path, force=force)
     return paths
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise OutputError(f"output '{path}': {why}; choose another folder") from error
+def _check_sequence(template: Path, *, force: bool) -> None:
+    if not template.parent.exists():
+        check_output(template.parent, force=False)  # it will be created: can it be?
+        return
+    check_output(numbered(template, 0), force=force)
+    for frame in () if force else existing_frames(template):
+        check_output(frame, force=False)
 
 
 def prepare_streams() -> None:

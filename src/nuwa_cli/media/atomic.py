@@ -72,6 +72,14 @@ def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
         pending.file.write(content)
 
 
+def make_folder(path: Path) -> None:
+    """Make the last folder of `path` unless it is there. Raises OutputError."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
 def check_output(path: Path, *, force: bool) -> Path:
     """Say before the slow part whether `path` can be written; return where it really lies.
 

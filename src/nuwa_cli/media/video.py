@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.media.animation import write_apng, write_gif, write_webp
-from nuwa_cli.media.atomic import Pending, atomic_write
+from nuwa_cli.media.atomic import Pending, atomic_write, make_folder
 from nuwa_cli.media.image import write_image
 from nuwa_cli.media.metadata import Recipe, container_tags
 from nuwa_cli.media.naming import check_suffix, is_sequence, numbered
@@ -68,9 +68,12 @@ def write_video(
 
 
 def _write_sequence(template: Path, frames: Frames, recipe: Recipe | None, *, force: bool) -> None:
-    """All frames or none: what was newly written is removed when a later one fails."""
+    """All frames or none: what was newly written is removed when a later one fails. The folder is
+    part of the output, and made if need be."""
     written: list[Path] = []
+    is_new = not template.parent.exists()
     try:
+        make_folder(template.parent)
         for index, frame in enumerate(frames):
             path = numbered(template, index)
             existed = path.exists()
@@ -81,6 +84,9 @@ def _write_sequence(template: Path, frames: Frames, recipe: Recipe | None, *, fo
         for path in written:
             with contextlib.suppress(OSError):
                 path.unlink()
+        if is_new:
+            with contextlib.suppress(OSError):
+                template.parent.rmdir()
         raise
 
 
