@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from nuwa_cli.training.scenes import SceneSource
 
 train_app = typer.Typer(
-    help="Train your own tokenizer and model on storybook scenes.\n\n"
-    "nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer",
+    help="nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer\n\n"
+    "Train your own tokenizer and model on storybook scenes.",
+    short_help="Train your own tokenizer and model on storybook scenes.",
     no_args_is_help=True,
 )
 
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(train_app, name="train")
 
 
-@train_app.command("tokenizer")
+@train_app.command("tokenizer", short_help="Stage one: pictures to tokens and back.")
 def train_tokenizer(
     recipe: RecipeOption,
     run_dir: RunDirOption,
@@ -50,7 +51,10 @@ def train_tokenizer(
     threads: ThreadsOption = 0,
     workers: WorkersOption = 0,
 ) -> None:
-    """Stage one: learn to turn pictures into tokens and back (VQ-GAN)."""
+    """nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer
+
+    Stage one: learn to turn pictures into tokens and back (VQ-GAN).
+    """
     import torch
 
     from nuwa_cli.training.loop import Run
@@ -65,7 +69,7 @@ def train_tokenizer(
     typer.echo(run_dir)
 
 
-@train_app.command("model")
+@train_app.command("model", short_help="Stage two: tokens for a prompt.")
 def train_model(
     recipe: RecipeOption,
     run_dir: RunDirOption,
@@ -81,9 +85,10 @@ def train_model(
     threads: ThreadsOption = 0,
     workers: WorkersOption = 0,
 ) -> None:
-    """Stage two: learn to write tokens for a prompt (3D encoder-decoder).
+    """nuwa train model --recipe recipes/model-cpu.toml --run-dir runs/model --tokenizer runs/tokenizer
 
-    To train a finished model further: --tokenizer and --start-from both name its folder.
+    Stage two: learn to write tokens for a prompt (3D encoder-decoder). To train
+    a finished model further, --tokenizer and --start-from both name its folder.
     """
     import torch
 
@@ -116,7 +121,7 @@ def train_model(
     typer.echo(run_dir)
 
 
-@train_app.command("reranker")
+@train_app.command("reranker", short_help="The dual encoder of --best-of.")
 def train_reranker(
     run_dir: RunDirOption,
     text: Annotated[Path, typer.Option("--text", help="text.json of the model's run.")],
@@ -124,7 +129,10 @@ def train_reranker(
     sprites: SpritesOption = _SPRITES,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Train the dual encoder that `--best-of` chooses with (minutes)."""
+    """nuwa train reranker --run-dir runs/reranker --text runs/model/text.json
+
+    Train the dual encoder that --best-of chooses with (minutes).
+    """
     from nuwa_cli.storybook.render import Renderer
     from nuwa_cli.storybook.sprites import SpritePack
     from nuwa_cli.tokenizer.text import TextTokenizer
@@ -142,7 +150,7 @@ def train_reranker(
     typer.echo(run_dir)
 
 
-@train_app.command("evaluator")
+@train_app.command("evaluator", short_help="The nets that judge in `nuwa eval`.")
 def train_evaluator(
     run_dir: RunDirOption,
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to put it into.")],
@@ -150,7 +158,10 @@ def train_evaluator(
     sprites: SpritesOption = _SPRITES,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Train the nets that judge in `nuwa eval`, on renders only (minutes)."""
+    """nuwa train evaluator --run-dir runs/evaluator -o weights/storybook
+
+    Train the nets that judge in `nuwa eval`, on renders only (minutes).
+    """
     from nuwa_cli.evaluation.store import save_evaluator
     from nuwa_cli.storybook.render import Renderer
     from nuwa_cli.storybook.sprites import SpritePack
@@ -166,7 +177,7 @@ def train_evaluator(
     typer.echo(out)
 
 
-@train_app.command("export")
+@train_app.command("export", short_help="Finished runs into a model folder.")
 def export(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
     model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
@@ -180,7 +191,10 @@ def export(
     top_p: Annotated[float, typer.Option("--top-p", help="Default; 1 = off.")] = 0.95,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Default.")] = 1,
 ) -> None:
-    """Write the averaged weights of finished runs as a model folder (bfloat16 safetensors)."""
+    """nuwa train export --tokenizer runs/tokenizer --model runs/model -o weights/storybook
+
+    Write the averaged weights of finished runs as a model folder (bfloat16).
+    """
     from nuwa_cli.config import SamplingConfig
     from nuwa_cli.training.export import export_model, load_reranker
 

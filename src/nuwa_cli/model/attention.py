@@ -14,14 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nuwa_cli.ops.grid import GridShape
-from nuwa_cli.ops.nearby import Backend, nearby_attention
-from nuwa_cli.ops.nearby_matmul import attend_slots
+from nuwa_cli.ops.nearby import Backend, attend_slots, nearby_attention
 from nuwa_cli.ops.nearby_reference import AlwaysVisible
 from nuwa_cli.ops.neighborhood import Extent, Order
 from nuwa_cli.ops.rotary import rotate, split_rotated
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and signed sine of some positions, each (n, c)."""
+
+
+def split_heads(x: Tensor, parts: int, num_heads: int) -> Tensor:
+    """Fused projections apart: (b, n, parts·d) → (b, n, parts, heads, c)."""
+    return x.reshape(*x.shape[:-1], parts, num_heads, -1)
 
 
 class SelfAttention(nn.Module):
@@ -36,18 +40,18 @@ class SelfAttention(nn.Module):
 
     def project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys, values of one stream: (b, n, d) → three (b, heads, n, c)."""
-        return split_rotated(self.qkv(x).unflatten(-1, (3, self.num_heads, -1)), *rotary)
+        return split_rotated(split_heads(self.qkv(x), 3, self.num_heads), *rotary)
 
     def project_query(self, x: Tensor, rotary: Rotary) -> Tensor:
         """Queries alone: (b, n, d) → (b, heads, n, c)."""
         dim = x.shape[-1]
-        q = F.linear(x, self.qkv.weight[:dim]).unflatten(-1, (self.num_heads, -1))
+        q = split_heads(F.linear(x, self.qkv.weight[:dim]), 1, self.num_heads)[:, :, 0]
         return rotate(q.transpose(1, 2), *rotary)
 
     def project_content(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         """Keys and values alone: (b, n, d) → two (b, heads, n, c)."""
         dim = x.shape[-1]
-        k, v = F.linear(x, self.qkv.weight[dim:]).unflatten(-1, (2, self.num_heads, -1)).unbind(2)
+        k, v = split_heads(F.linear(x, self.qkv.weight[dim:]), 2, self.num_heads).unbind(2)
         return rotate(k.transpose(1, 2), *rotary), v.transpose(1, 2)
 
     def bos_slot(self) -> AlwaysVisible | None:
@@ -123,12 +127,11 @@ class CrossAttention(nn.Module):
 
     def project_query(self, x: Tensor) -> Tensor:
         """(b, n, d) → (b, heads, n, c)."""
-        q: Tensor = self.query(x).unflatten(-1, (self.num_heads, -1))
-        return q.transpose(1, 2)
+        return split_heads(self.query(x), 1, self.num_heads)[:, :, 0].transpose(1, 2)
 
     def project_memory(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of condition vectors: (b, m, d) → two (b, heads, m, c)."""
-        k, v = self.keys_values(x).unflatten(-1, (2, self.num_heads, -1)).unbind(dim=2)
+        k, v = split_heads(self.keys_values(x), 2, self.num_heads).unbind(dim=2)
         return k.transpose(1, 2), v.transpose(1, 2)
 
     def forward(

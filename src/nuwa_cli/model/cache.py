@@ -12,6 +12,7 @@ import math
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nuwa_cli.ops.grid import GridShape, coordinates
@@ -74,8 +75,8 @@ class SlotTables:
         index = torch.where(inside, slots, _BOS_SLOT)
         hidden = torch.zeros(index.shape).masked_fill(~inside, -math.inf)
         # BOS comes first; a neighbor outside the grid points to it too, but hidden
-        index = torch.cat((torch.full_like(index[:, :1], _BOS_SLOT), index), dim=1)
-        hidden = torch.cat((torch.zeros_like(hidden[:, :1]), hidden), dim=1)
+        index = F.pad(index, (1, 0), value=_BOS_SLOT)
+        hidden = F.pad(hidden, (1, 0), value=0.0)
         return VisibleSlots(
             index.to(self.device), hidden.to(self.device, self.dtype), self.num_slots
         )

@@ -8,6 +8,8 @@ position depends on nothing that is decoded in the same wave or later.
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from nuwa_cli.config import NuwaConfig
@@ -42,6 +44,10 @@ class Decoder(nn.Module):
         self.extent = Extent(*config.extent)
         self.condition_extent = Extent(*config.condition_extent)
 
+    @property
+    def layers(self) -> list[DecoderBlock]:
+        return cast("list[DecoderBlock]", list(self.blocks))
+
     def forward(
         self,
         target: Tensor,
@@ -58,7 +64,7 @@ class Decoder(nn.Module):
         x = positions.to(dtype).expand(target.shape[0], -1, -1)
         rotary = grid_rotary_table(grid, self.config.head_dim, dtype, x.device)
         shared = self.modulation(encoded.pooled)
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.layers):
             x = block(
                 x,
                 rotary,
@@ -76,7 +82,7 @@ class Decoder(nn.Module):
 
     def cross_memory(self, index: int, encoded: EncodedCondition) -> CrossMemory:
         """Keys and values of the condition in layer `index`."""
-        cross = self.blocks[index].cross
+        cross = self.layers[index].cross
         keys, values = cross.project_memory(encoded.text)
         text = AlwaysVisible(keys, values, encoded.text_visible)
         if encoded.cells is None:

@@ -7,6 +7,7 @@ The paper's encoder is L layers of 3DNA over the condition C, whatever C is. A t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,10 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.extent = Extent(*config.condition_extent)
 
+    @property
+    def layers(self) -> list[EncoderBlock]:
+        return cast("list[EncoderBlock]", list(self.blocks))
+
     def forward(self, condition: Condition, backend: Backend = "auto") -> EncodedCondition:
         """Encode every condition of a batch.
 
@@ -93,7 +98,7 @@ class Encoder(nn.Module):
         x = x.to(compute_dtype(x))
         positions = text_coordinates(length, x.device)
         rotary = rotary_table(positions, self.config.head_dim, x.dtype)
-        for block in self.blocks:
+        for block in self.layers:
             x = block.text(x, rotary, visible)
         return self.norm(x), visible
 
@@ -103,6 +108,6 @@ class Encoder(nn.Module):
         x, present = self.grid_embedding(grid, condition.sketch, condition.canvas)
         x = x.to(compute_dtype(x))
         rotary = grid_rotary_table(grid, self.config.head_dim, x.dtype, x.device)
-        for block in self.blocks:
+        for block in self.layers:
             x = block.grid(x, rotary, grid=grid, extent=self.extent, backend=backend)
         return self.norm(x), present

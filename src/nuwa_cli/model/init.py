@@ -25,9 +25,7 @@ def init_weights(model: Nuwa) -> None:
         layers = len(model.encoder.blocks if name.startswith("encoder.") else model.decoder.blocks)
         if name.endswith("norm.weight"):
             nn.init.ones_(parameter)
-        elif name.endswith("bias") or name.startswith("decoder.modulation.2."):
-            nn.init.zeros_(parameter)
-        elif name.endswith(".modulation"):
+        elif name.endswith(("bias", ".modulation")) or name.startswith("decoder.modulation.2."):
             nn.init.zeros_(parameter)
         elif name.endswith(_WRITES_RESIDUAL):
             nn.init.normal_(parameter, std=_STD / math.sqrt(2 * layers))

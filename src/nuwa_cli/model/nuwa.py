@@ -58,7 +58,7 @@ class Nuwa(nn.Module):
             backend=self.backend,
         )
         logits: Tensor = self.head(hidden)
-        return logits.unflatten(1, grid.sides)
+        return logits.view(-1, *grid.sides, self.config.visual_vocab)
 
     def start_decoding(
         self, condition: Condition, grid: GridShape, *, frames_in_flight: int

@@ -80,7 +80,7 @@ def sample_mask(
 
 def by_frame(x: Tensor, grid: GridShape) -> Tensor:
     """(b, heads, n, c) → (b, heads, t, cells, c)."""
-    return x.unflatten(2, (grid.frames, grid.tokens_per_frame))
+    return torch.unflatten(x, 2, (grid.frames, grid.tokens_per_frame))
 
 
 def band_rows(cells: Tensor, slots: Tensor | None, band: Band) -> Tensor:

@@ -12,13 +12,15 @@ imported on first use.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from nuwa_cli.errors import UsageError
+from nuwa_cli.ops.bands import sample_mask
 from nuwa_cli.ops.grid import GridShape
-from nuwa_cli.ops.nearby_matmul import nearby_attention_matmul
+from nuwa_cli.ops.nearby_matmul import attend_slots_matmul, nearby_attention_matmul
 from nuwa_cli.ops.nearby_reference import AlwaysVisible, nearby_attention_reference
 from nuwa_cli.ops.nearby_sdpa import nearby_attention_sdpa
 from nuwa_cli.ops.neighborhood import Extent, Order
@@ -55,28 +57,64 @@ def nearby_attention(
 
     Raises UsageError for an unknown back end, and EnvironmentFault where one is not installed.
     """
-    chosen = ("matmul" if q.device.type == "cpu" else "sdpa") if backend == "auto" else backend
-    source = grid if source is None else source
-    if chosen == "reference":
-        attend = nearby_attention_reference
-    elif chosen == "matmul":
-        attend = nearby_attention_matmul
-    elif chosen == "sdpa":
-        attend = nearby_attention_sdpa
-    elif chosen == "xformers":
-        from nuwa_cli.ops.nearby_xformers import nearby_attention_xformers as attend
-    elif chosen == "flex":
-        from nuwa_cli.ops.nearby_flex import nearby_attention_flex as attend
-    else:
-        raise UsageError(f"attention '{chosen}': unknown; choose one of {', '.join(BACKENDS)}")
+    attend = _back_end(_by_device(q) if backend == "auto" else backend)
     return attend(
         q,
         k,
         v,
         grid=grid,
-        source=source,
+        source=grid if source is None else source,
         extent=extent,
         order=order,
         always=always,
         present=present,
     )
+
+
+def attend_slots(q: Tensor, slots: AlwaysVisible) -> Tensor:
+    """Plain attention of every query to the slots, for text: (b, heads, n, c) → the same."""
+    if q.device.type == "cpu":
+        return attend_slots_matmul(q, slots)
+    mask = sample_mask(slots, None, q.dtype)
+    additive = None if mask is None else mask.slots[:, None, None]
+    return F.scaled_dot_product_attention(
+        q, slots.keys.to(q.dtype), slots.values.to(q.dtype), attn_mask=additive
+    )
+
+
+class _BackEnd(Protocol):
+    def __call__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        grid: GridShape,
+        source: GridShape,
+        extent: Extent,
+        order: Order,
+        always: AlwaysVisible | None,
+        present: Tensor | None,
+    ) -> Tensor: ...
+
+
+def _by_device(q: Tensor) -> str:
+    return "matmul" if q.device.type == "cpu" else "sdpa"
+
+
+def _back_end(name: str) -> _BackEnd:
+    if name == "reference":
+        return nearby_attention_reference
+    if name == "matmul":
+        return nearby_attention_matmul
+    if name == "sdpa":
+        return nearby_attention_sdpa
+    if name == "xformers":
+        from nuwa_cli.ops.nearby_xformers import nearby_attention_xformers
+
+        return nearby_attention_xformers
+    if name == "flex":
+        from nuwa_cli.ops.nearby_flex import nearby_attention_flex
+
+        return nearby_attention_flex
+    raise UsageError(f"attention '{name}': unknown; choose one of {', '.join(BACKENDS)}")

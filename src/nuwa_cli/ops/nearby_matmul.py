@@ -42,7 +42,7 @@ def nearby_attention_matmul(
     return _apply(q, k, v, always, sample_mask(always, present, q.dtype), grid, source, bands)
 
 
-def attend_slots(q: Tensor, slots: AlwaysVisible) -> Tensor:
+def attend_slots_matmul(q: Tensor, slots: AlwaysVisible) -> Tensor:
     """Plain attention of every query to the slots: (b, heads, n, c) → the same.
 
     The same products as a band, for the text that every position sees whole.
@@ -107,13 +107,13 @@ class _BandAttention(torch.autograd.Function):
             out[:, band.first : band.last, band.start : band.stop] = result.permute(0, 2, 3, 1, 4)
             saved += [queries, keys, values, weights]
         ctx.save_for_backward(*saved)
-        ctx.plan = (grid, source, bands, slot_keys.shape, scale, (b, heads, n, c))
+        ctx.plan = (grid, source, bands, slot_keys.shape, scale, (b, heads, c))
         return out.view(b, n, heads, c)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grid, source, bands, slot_shape, scale, (b, heads, n, c) = ctx.plan
+        grid, source, bands, slot_shape, scale, (b, heads, c) = ctx.plan
         num_slots = slot_shape[2]
         grad5 = grad.reshape(b, grid.frames, grid.tokens_per_frame, heads, c).permute(0, 3, 1, 2, 4)
         grad_q = grad.new_empty(b, heads, grid.frames, grid.tokens_per_frame, c)

@@ -72,7 +72,7 @@ class _Rotate(torch.autograd.Function):
         return _turn(x, cos, sin)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.table
         return _turn(grad, cos, -sin), None, None
 
@@ -86,7 +86,7 @@ class _SplitRotated(torch.autograd.Function):
         return q, k, heads_first[2]
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_q: Tensor, grad_k: Tensor, grad_v: Tensor
     ) -> tuple[Tensor, None, None]:
         cos, sin = ctx.table

@@ -20,8 +20,12 @@ CJK = "㐀-䶿一-鿿豈-﫿぀-ヿ々〇\U00020000-\U0003ffff"
 _CJK_RUN = re.compile(f"[{CJK}]+")
 _WORD = re.compile(rf"[^\W\d_{CJK}]+")
 _FUNCTION_WORDS = frozenset(
-    "a an and are at be by for from has have in is it its of on some that the their there this to "
-    "very was were with 一 个 了 着 的 在 正 很 是 有 和 与 这 那 里 上 中".split()
+    (
+        *("a", "an", "and", "are", "at", "be", "by", "for", "from", "has", "have", "in", "is"),
+        *("it", "its", "of", "on", "some", "that", "the", "their", "there", "this", "to"),
+        *("very", "was", "were", "with"),
+        *"一个了着的在正很是有和与这那里上中",
+    )
 )
 """Words that draw nothing by themselves: never worth a warning."""
 
