@@ -163,10 +163,11 @@ def plan_bands(
             slabs = tuple(
                 _slab(grid, source, extent, order, shift, top, bottom) for shift in shifts
             )
-            mask = _band_mask(grid, source, extent, order, first, (top, bottom), slabs)
-            always = torch.ones(mask.shape[0], num_always, dtype=torch.bool)
-            seen = torch.cat((always, mask), dim=1)
-            additive = torch.zeros(seen.shape).masked_fill(~seen, -math.inf).to(device, dtype)
+            with torch.inference_mode(False):  # must also serve a later backward pass
+                mask = _band_mask(grid, source, extent, order, first, (top, bottom), slabs)
+                always = torch.ones(mask.shape[0], num_always, dtype=torch.bool)
+                seen = torch.cat((always, mask), dim=1)
+                additive = torch.zeros(seen.shape).masked_fill(~seen, -math.inf).to(device, dtype)
             cells = (top * grid.width, bottom * grid.width)
             bands.append(Band(first, last, *cells, slabs, additive))
     return tuple(bands)

@@ -75,7 +75,8 @@ def _dense_mask(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    seen = visible_mask(grid, source, extent, order)
-    always = torch.ones(grid.num_tokens, num_always, dtype=torch.bool)
-    hidden = ~torch.cat((always, seen), dim=1)
-    return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf).to(device, dtype)
+    with torch.inference_mode(False):  # what is kept must also serve a later backward pass
+        seen = visible_mask(grid, source, extent, order)
+        always = torch.ones(grid.num_tokens, num_always, dtype=torch.bool)
+        hidden = ~torch.cat((always, seen), dim=1)
+        return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf).to(device, dtype)

@@ -43,7 +43,8 @@ def grid_rotary_table(
     grid: GridShape, head_dim: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """`rotary_table` of a whole grid in raster order, kept for the next call."""
-    return rotary_table(coordinates(grid, device), head_dim, dtype)
+    with torch.inference_mode(False):  # what is kept must also serve a later backward pass
+        return rotary_table(coordinates(grid, device), head_dim, dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ _HELD_OUT_EVERY = 5  # one scene in five shows a held-out pair
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorRecipe:
-    """How long and on how much; as given about twelve minutes of one CPU core."""
+    """How long and on how much; as given about seventeen minutes of one CPU core."""
 
     train_scenes: int = 7000
     test_scenes: int = 1000
