@@ -106,6 +106,7 @@ class NuwaConfig(_Config):
     sketch_vocab: int  # codes of the VQ-GAN-Seg
     text_vocab: int  # rows of the text table
     max_text_len: int = 77
+    clip_frames: int = 10  # frames of a training clip: what a layout is planned for
     max_frames: int = 16  # rows of the time table; later frames share its last row
     grid_height: int
     grid_width: int

@@ -62,6 +62,7 @@ _TEST = Preset(
         visual_vocab=64,
         sketch_vocab=16,
         text_vocab=300,
+        clip_frames=3,
         grid_height=4,
         grid_width=4,
         extent=(3, 3, 3),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nuwa_cli.config import NuwaConfig, SamplingConfig
 from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.layout import LAYOUT_VOCAB
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.logits import guide
@@ -48,14 +49,19 @@ def lively(config: NuwaConfig) -> Nuwa:
     return model
 
 
-def random_condition(condition_grid: GridShape | None, has_both: bool) -> Condition:
+def random_condition(
+    condition_grid: GridShape | None, has_both: bool, layout_grid: GridShape | None = None
+) -> Condition:
     text = torch.zeros(1, 12, dtype=torch.int64)
     text[0, :5] = torch.randint(1, BASE.text_vocab, (5,))
+    layout = None
+    if layout_grid is not None:
+        layout = torch.randint(-1, LAYOUT_VOCAB, (1, *layout_grid.sides))
     if condition_grid is None:
-        return Condition(text)
+        return Condition(text, layout=layout)
     sketch = torch.randint(-1, BASE.sketch_vocab, (1, *condition_grid.sides))
     canvas = torch.randint(-1, BASE.visual_vocab, (1, *condition_grid.sides))
-    return Condition(text, sketch, canvas if has_both else None)
+    return Condition(text, sketch, canvas if has_both else None, layout)
 
 
 def decoded(
@@ -84,6 +90,7 @@ def decoded(
     extent=st.tuples(ODD, ODD, ODD),
     condition_grid=st.none() | GRIDS,
     has_both=st.booleans(),
+    has_layout=st.booleans(),
     guidance=st.sampled_from([1.0, 2.5]),
     has_known=st.booleans(),
     seed=SEED,
@@ -93,13 +100,14 @@ def test_full_forward_raster_and_wavefront_agree(
     extent: tuple[int, int, int],
     condition_grid: GridShape | None,
     has_both: bool,
+    has_layout: bool,
     guidance: float,
     has_known: bool,
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
     model = lively(dataclasses.replace(BASE, extent=extent))
-    condition = random_condition(condition_grid, has_both)
+    condition = random_condition(condition_grid, has_both, grid if has_layout else None)
     sampling = SamplingConfig(seed=seed, guidance_scale=guidance, top_k=11, top_p=0.95)
     known = None
     if has_known:

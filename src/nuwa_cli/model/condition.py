@@ -28,6 +28,9 @@ class Condition:
     text: Tensor  # int64 (b, length), 0 = padding; an all-zero row = no text
     sketch: Tensor | None = None  # int64 (b, t, h, w), -1 = absent cell
     canvas: Tensor | None = None  # int64 (b, t, h, w), -1 = hole
+    layout: Tensor | None = (
+        None  # int64 (b, t, h, w) on the target's grid, -1 = none (model.layout)
+    )
 
     def __post_init__(self) -> None:
         if self.text.ndim != 2:
@@ -55,6 +58,7 @@ class Condition:
             text=torch.zeros_like(self.text),
             sketch=None if self.sketch is None else torch.full_like(self.sketch, ABSENT),
             canvas=None if self.canvas is None else torch.full_like(self.canvas, ABSENT),
+            layout=None if self.layout is None else torch.full_like(self.layout, ABSENT),
         )
 
     def select(self, samples: slice) -> Condition:
@@ -63,6 +67,7 @@ class Condition:
             text=self.text[samples],
             sketch=None if self.sketch is None else self.sketch[samples],
             canvas=None if self.canvas is None else self.canvas[samples],
+            layout=None if self.layout is None else self.layout[samples],
         )
 
     def to(self, device: torch.device | str) -> Condition:
@@ -71,6 +76,7 @@ class Condition:
             text=self.text.to(device),
             sketch=None if self.sketch is None else self.sketch.to(device),
             canvas=None if self.canvas is None else self.canvas.to(device),
+            layout=None if self.layout is None else self.layout.to(device),
         )
 
 
@@ -85,6 +91,7 @@ def cat_conditions(conditions: Sequence[Condition]) -> Condition:
         text=torch.cat(text),
         sketch=_cat_grids([c.sketch for c in conditions], conditions),
         canvas=_cat_grids([c.canvas for c in conditions], conditions),
+        layout=_cat_grids([c.layout for c in conditions], conditions),
     )
 
 

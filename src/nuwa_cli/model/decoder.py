@@ -17,6 +17,7 @@ from nuwa_cli.model.attention import CrossMemory
 from nuwa_cli.model.blocks import DecoderBlock
 from nuwa_cli.model.embedding import PositionTables, compute_dtype
 from nuwa_cli.model.encoder import EncodedCondition
+from nuwa_cli.model.layout import LAYOUT_VOCAB
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.nearby import Backend
 from nuwa_cli.ops.nearby_reference import AlwaysVisible
@@ -32,6 +33,7 @@ class Decoder(nn.Module):
         dim = config.dim
         self.config = config
         self.content = nn.Embedding(config.visual_vocab, dim)
+        self.layout = nn.Embedding(1 + LAYOUT_VOCAB, dim)  # row 0: no layout
         self.positions = PositionTables(
             config.max_frames, config.grid_height, config.grid_width, dim
         )
@@ -59,6 +61,8 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Teacher-forced hidden states: (b, n) int64 → (b, n, d)."""
         positions = self.positions(grid, time_offset)
+        if encoded.layout is not None:
+            positions = positions + self.layout_vectors(encoded.layout)
         dtype = compute_dtype(positions)
         content = (self.content(target) + positions).to(dtype)
         x = positions.to(dtype).expand(target.shape[0], -1, -1)
@@ -79,6 +83,11 @@ class Decoder(nn.Module):
             )
         hidden: Tensor = self.norm(x)
         return hidden
+
+    def layout_vectors(self, layout: Tensor) -> Tensor:
+        """What a layout adds to positions: int64 (b, …) → (b, n, d)."""
+        vectors: Tensor = self.layout(layout.flatten(1) + 1)
+        return vectors
 
     def cross_memory(self, index: int, encoded: EncodedCondition) -> CrossMemory:
         """Keys and values of the condition in layer `index`."""

@@ -40,6 +40,7 @@ class EncodedCondition:
     grid: GridShape | None = None
     cells: Tensor | None = None  # (b, m, d)
     present: Tensor | None = None  # bool (b,): whether a sample has a grid at all
+    layout: Tensor | None = None  # int64 (b, t, h, w) on the target's grid, passed through
 
 
 class Encoder(nn.Module):
@@ -78,9 +79,9 @@ class Encoder(nn.Module):
         pooled = (text * weight).sum(dim=1) / weight.sum(dim=1)
         grid = condition.grid
         if grid is None:
-            return EncodedCondition(text, visible, pooled)
+            return EncodedCondition(text, visible, pooled, layout=condition.layout)
         cells, present = self._encode_grid(condition, grid, backend)
-        return EncodedCondition(text, visible, pooled, grid, cells, present)
+        return EncodedCondition(text, visible, pooled, grid, cells, present, condition.layout)
 
     def _encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         if tokens.shape[1] > self.config.max_text_len:

@@ -14,6 +14,7 @@ from nuwa_cli.model.condition import Condition
 from nuwa_cli.model.decoder import Decoder
 from nuwa_cli.model.encoder import EncodedCondition, Encoder
 from nuwa_cli.model.init import init_weights
+from nuwa_cli.model.layout import LayoutPlanner
 from nuwa_cli.model.stepping import DecodeState, Wave, decode_step, write_tokens
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.ops.nearby import Backend
@@ -29,6 +30,7 @@ class Nuwa(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.head = nn.Linear(config.dim, config.visual_vocab)
+        self.planner = LayoutPlanner(config.dim)
         init_weights(self)
 
     def encode(self, condition: Condition) -> EncodedCondition:
@@ -49,6 +51,11 @@ class Nuwa(nn.Module):
             raise UsageError(
                 f"target of {target.shape[0]} samples with {condition.batch_size} conditions; "
                 "give one condition per sample"
+            )
+        if condition.layout is not None and condition.layout.shape != target.shape:
+            raise UsageError(
+                f"layout of shape {tuple(condition.layout.shape)} for a target of "
+                f"{tuple(target.shape)}; plan it on the target's grid"
             )
         hidden = self.decoder(
             target.flatten(1),

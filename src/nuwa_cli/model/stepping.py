@@ -58,7 +58,9 @@ class DecodeState:
             _StepMemory(decoder.cross_memory(index, encoded), decoder.condition_extent)
             for index in range(len(blocks))
         ]
-        self.frames = _FrameTables(decoder, self.modulations[0], grid, frames_in_flight)
+        self.frames = _FrameTables(
+            decoder, self.modulations[0], encoded.layout, grid, frames_in_flight
+        )
 
 
 class _FrameTables:
@@ -68,10 +70,12 @@ class _FrameTables:
         self,
         decoder: Decoder,
         modulation: tuple[Tensor, ...],
+        layout: Tensor | None,
         grid: GridShape,
         frames_in_flight: int,
     ) -> None:
         self.decoder = decoder
+        self.layout = layout
         self.modulation = modulation
         self.grid = grid
         self.ring = frames_in_flight
@@ -79,7 +83,7 @@ class _FrameTables:
         cells = frames_in_flight * grid.tokens_per_frame
         config, like = decoder.config, decoder.norm.weight
         b = modulation[0].shape[0]
-        self.vectors = like.new_zeros(cells, config.dim)
+        self.vectors = like.new_zeros(b, cells, config.dim)
         self.cos = like.new_zeros(cells, config.head_dim)
         self.sin = like.new_zeros(cells, config.head_dim)
         self.queries = like.new_zeros(b, cells, config.num_heads, config.head_dim)
@@ -97,13 +101,15 @@ class _FrameTables:
         coords = coordinates(plane, self.vectors.device)
         coords[:, 0] = frame
         vectors = self.decoder.positions(plane, frame)  # (1, cells, d)
+        if self.layout is not None:
+            vectors = vectors + self.decoder.layout_vectors(self.layout[:, frame])
         rotary = rotary_table(coords, self.cos.shape[1], self.cos.dtype)
         block = self.decoder.layers[0]
         shift, scale, _, _ = self.modulation
         queries = block.attention.project_query(block.modulate(vectors, shift, scale), rotary)
         first = frame % self.ring * self.grid.tokens_per_frame
         cells = slice(first, first + self.grid.tokens_per_frame)
-        self.vectors[cells] = vectors[0]
+        self.vectors[:, cells] = vectors
         self.cos[cells], self.sin[cells] = rotary
         self.queries[:, cells] = queries.transpose(1, 2)
 
@@ -140,8 +146,7 @@ def decode_step(decoder: Decoder, wave: Wave, state: DecodeState) -> Tensor:
     cos = frames.cos.index_select(0, rows)[:, None, None]
     sin = frames.sin.index_select(0, rows)[:, None, None]
     cells = _condition_cells(state, wave)
-    vectors = frames.vectors.index_select(0, rows)
-    x = vectors.expand(state.batch_size, -1, -1)  # (b, n, d)
+    x = frames.vectors.index_select(1, rows)  # (b, n, d)
     for layer, block in enumerate(decoder.layers):
         shift_attention, scale_attention, shift_mlp, scale_mlp = state.modulations[layer]
         ring = state.cache.layers[layer]
@@ -166,7 +171,7 @@ def write_tokens(decoder: Decoder, wave: Wave, tokens: Tensor, state: DecodeStat
     rows = state.frames.rows(wave)
     shift, scale, _, _ = state.modulations[0]
     block = decoder.layers[0]
-    content = (decoder.content(tokens) + state.frames.vectors[rows])[None]  # (1, n, d)
+    content = decoder.content(tokens) + state.frames.vectors[:, rows]  # (b, n, d)
     rotary = (state.frames.cos[rows], state.frames.sin[rows])
     keys, values = block.attention.project_content(block.modulate(content, shift, scale), rotary)
     keys_values = torch.stack((keys, values), dim=1).permute(0, 3, 1, 2, 4)

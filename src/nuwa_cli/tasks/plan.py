@@ -27,4 +27,5 @@ class Plan:
     text: Tensor  # int64 (1, L), 0 = padding; all zero = no text
     sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
     canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
+    layout_frames: int = 0  # frames of the clip that a layout is planned for; 0 = no layout
     known_tokens: Tensor | None = None  # int64 (1, t, h, w), -1 = to be generated

@@ -16,4 +16,5 @@ def plan_text_to_image(prompt: str, text: TextTokenizer, config: NuwaConfig) -> 
         kind="image",
         grid=GridShape(1, config.grid_height, config.grid_width),
         text=text.encode_batch([check_prompt(prompt)], config.max_text_len),
+        layout_frames=1,
     )

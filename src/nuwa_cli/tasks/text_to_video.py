@@ -24,4 +24,5 @@ def plan_text_to_video(
         kind="video",
         grid=GridShape(num_frames, config.grid_height, config.grid_width),
         text=text.encode_batch([check_prompt(prompt)], config.max_text_len),
+        layout_frames=config.clip_frames,
     )

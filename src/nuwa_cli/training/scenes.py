@@ -40,6 +40,7 @@ class SceneBatch:
 
     frames: Tensor  # (b, T, 3, H, W) uint8
     subject_mask: Tensor  # (b, T, H, W) uint8, 1 where the subject is
+    key_masks: Tensor  # (b, 3, H, W) uint8, the same at first, middle and last frame of the clip
     classes: Tensor  # (b, T, H, W) uint8 sketch classes
     specs: tuple[SceneSpec, ...]
     captions: tuple[str, ...]
@@ -76,12 +77,16 @@ class SceneSource:
         specs = self.specs(step, count)
         kind = "image" if frames == 1 else "video"
         first = (step * 7919 + self.seed) % (self.num_frames - frames + 1)
-        rendered = self.renderer.render(specs, list(range(first, first + frames)))
+        window = list(range(first, first + frames))
+        last = self.num_frames - 1
+        keys = [0, last // 2, last] if frames > 1 else []
+        rendered = self.renderer.render(specs, window + keys)
         captions = [caption(spec, spec.seed + 1, kind=kind) for spec in specs]
         return SceneBatch(
-            frames=self._fit(rendered.pixels),
-            subject_mask=self._pick(rendered.subject_mask),
-            classes=self._pick(rendered.classes),
+            frames=self._fit(rendered.pixels[:, :frames]),
+            subject_mask=self._pick(rendered.subject_mask[:, :frames]),
+            key_masks=self._pick(rendered.subject_mask[:, frames:]),
+            classes=self._pick(rendered.classes[:, :frames]),
             specs=tuple(specs),
             captions=tuple(captions),
             first_frame=first,

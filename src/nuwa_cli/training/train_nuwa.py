@@ -23,17 +23,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nuwa_cli.config import SamplingConfig
-from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.condition import ABSENT, Condition
 from nuwa_cli.model.encoder import EncodedCondition
+from nuwa_cli.model.layout import boxes_of, from_bins, rasterize, to_bins
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.presets import get_preset
-from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.catalog import Action, Place, Subject, load_catalog
 from nuwa_cli.storybook.motion import MOTIONS
 from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.storybook.world import TIMES
+from nuwa_cli.tasks.plan import Plan
+from nuwa_cli.tasks.run import run_plan
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
 from nuwa_cli.training.recipe import Phase, TrainRecipe, check_options
@@ -54,6 +56,8 @@ class ModelOptions:
     changed_weight: float = 1.0  # extra weight of cells that differ from the frame before
     attribute_weight: float = 0.1
     token_noise: float = 0.03
+    layout_dropout: float = 0.12  # texts that come without a layout
+    layout_weight: float = 0.05  # of the planner's loss
     sample_guidance: float = 2.0
     sample_prompts: tuple[str, ...] = ()
 
@@ -67,6 +71,7 @@ class TaskBatch:
     labels: dict[str, Tensor]  # attribute → (b,) int64
     scenes: SceneBatch | None = None  # None: text alone
     noise: Tensor | None = None  # (b, t, h, w) a token to show instead of the true one, or -1
+    has_layout: Tensor | None = None  # bool (b,)
 
     @property
     def time_offset(self) -> int:
@@ -129,19 +134,29 @@ class ModelStage:
             self._labels(scenes.specs),
             scenes,
             self._noise((count, frames), generator),
+            (torch.rand(count, generator=generator) >= self.options.layout_dropout)
+            & torch.tensor([bool(text) for text in captions]),
         )
 
     def step(self, batch: TaskBatch, step: int) -> dict[str, float]:  # noqa: ARG002
         """One update on one task."""
         text = batch.text.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            encoded = self.nuwa.encode(Condition(text=text))
+            encoded = self.nuwa.encode(Condition(text=text, layout=self._layout(batch)))
             attribute_loss = self._attribute_loss(encoded.pooled, text, batch.labels)
             loss, figures = attribute_loss, {}
             if batch.scenes is not None:
                 token_loss, plain = self._token_loss(batch, encoded)
-                loss = token_loss + self.options.attribute_weight * attribute_loss
-                figures = {f"{batch.task}_loss": float(plain)}
+                layout_loss = self._layout_loss(batch, encoded.pooled)
+                loss = (
+                    token_loss
+                    + self.options.attribute_weight * attribute_loss
+                    + self.options.layout_weight * layout_loss
+                )
+                figures = {
+                    f"{batch.task}_loss": float(plain),
+                    "layout_loss": float(layout_loss.detach()),
+                }
         loss.backward()  # type: ignore[no-untyped-call]
         norm = update(self.optimizers["nuwa"], self.recipe.grad_clip)
         return {
@@ -166,10 +181,15 @@ class ModelStage:
 
     def _draw(self, nuwa: Nuwa, prompt: str, num_frames: int) -> Tensor:
         """Frames (num_frames, 3, H, W) of a prompt."""
-        condition = Condition(text=self._encode_text([prompt]).to(self.device))
-        grid = GridShape(num_frames, nuwa.config.grid_height, nuwa.config.grid_width)
+        plan = Plan(
+            task="t2v" if num_frames > 1 else "t2i",
+            kind="video" if num_frames > 1 else "image",
+            grid=GridShape(num_frames, nuwa.config.grid_height, nuwa.config.grid_width),
+            text=self._encode_text([prompt]),
+            layout_frames=nuwa.config.clip_frames if num_frames > 1 else 1,
+        )
         sampling = SamplingConfig(guidance_scale=self.options.sample_guidance, top_p=0.95)
-        return self.vqgan.decode(generate_tokens(nuwa, condition, grid, sampling)[0])
+        return self.vqgan.decode(run_plan(nuwa, plan, sampling).to(self.device))
 
     @property
     def _codes(self) -> int:
@@ -201,6 +221,32 @@ class ModelStage:
         return _cross_entropy(
             self.nuwa.head, hidden.flatten(0, 1), tokens.flatten(), weight.flatten()
         )
+
+    def _layout(self, batch: TaskBatch) -> Tensor | None:
+        """Layout tokens (b, t, h, w) of the true boxes, as coarse as planned ones; -1 where none."""
+        if batch.scenes is None or batch.has_layout is None:
+            return None
+        mask = batch.scenes.subject_mask.to(self.device)
+        boxes, present = boxes_of(mask)
+        size = self.nuwa.config
+        grid = GridShape(mask.shape[1], size.grid_height, size.grid_width)
+        tokens = rasterize(from_bins(to_bins(boxes)), present, grid)
+        return tokens.where(batch.has_layout.to(self.device)[:, None, None, None], ABSENT)
+
+    def _layout_loss(self, batch: TaskBatch, pooled: Tensor) -> Tensor:
+        """The planner's cross-entropy per slot: key boxes of a clip, the one box of a picture."""
+        assert batch.scenes is not None
+        is_clip = batch.task != "t2i"
+        masks = batch.scenes.key_masks if is_clip else batch.scenes.subject_mask
+        boxes, present = boxes_of(masks.to(self.device))
+        boxes = to_bins(boxes).flatten(1)  # (b, 4·keys)
+        anybody = present.any(dim=1, keepdim=True)
+        bins = torch.cat((anybody.long(), boxes), dim=1)
+        seen = torch.cat((torch.ones_like(anybody), present.repeat_interleave(4, dim=1)), dim=1)
+        counted = seen & (batch.text[:, :1] != 0).to(self.device)
+        logits = self.nuwa.planner(pooled, bins, is_clip=is_clip).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), bins.flatten(), reduction="none")
+        return (losses * counted.flatten()).sum() / counted.sum().clamp(min=1)
 
     def _noise(self, counts: tuple[int, int], generator: torch.Generator) -> Tensor:
         size = get_preset(self.recipe.preset).transformer

@@ -12,6 +12,7 @@ from torch import Tensor
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.model.condition import Condition, cat_conditions
+from nuwa_cli.model.layout import BINS, LAYOUT_VOCAB, NUM_SLOTS
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.nearby import Backend
 from nuwa_cli.presets import get_preset
@@ -129,6 +130,8 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     model = lively()
     with pytest.raises(UsageError, match="one condition per sample"):
         model(tokens(2, 1), Condition(TEXT[:1]))
+    with pytest.raises(UsageError, match="layout"):
+        model(tokens(1, 2), Condition(TEXT[:1], layout=torch.zeros(1, 1, 4, 4).long()))
     with pytest.raises(UsageError, match="1x5x4"):
         model(torch.zeros(1, 1, 5, 4).long(), Condition(TEXT[:1]))
     with pytest.raises(UsageError, match="78 tokens"):
@@ -158,8 +161,13 @@ def test_every_parameter_gets_a_gradient() -> None:
     model = lively()
     sketch = torch.randint(-1, CONFIG.sketch_vocab, (1, 1, 4, 4))
     canvas = torch.randint(-1, CONFIG.visual_vocab, (1, 1, 4, 4))
-    condition = cat_conditions([Condition(TEXT[:1], sketch, canvas), Condition(TEXT).null()])
-    model(tokens(3, 3), condition).sin().sum().backward()
+    layout = torch.randint(LAYOUT_VOCAB, (1, 3, 4, 4))
+    condition = cat_conditions(
+        [Condition(TEXT[:1], sketch, canvas, layout), Condition(TEXT).null()]
+    )
+    bins = torch.randint(BINS, (3, NUM_SLOTS))
+    planned = model.planner(model.encode(condition).pooled, bins, is_clip=True)
+    (model(tokens(3, 3), condition).sin().sum() + planned.sin().sum()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and bool(parameter.grad.any()), name
 
