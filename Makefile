@@ -74,7 +74,7 @@ export: setup ## finished runs into weights/storybook
 	    $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) -o $(WEIGHTS)
 
 eval: sprites ## measure the model in weights/storybook
-	$(BIN)/nuwa eval
+	$(BIN)/nuwa eval --card
 
 clean: ## remove what was built, but not data, runs or .venv
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis out.mp4 scene.mp4 scene-sketch.mp4

@@ -51,6 +51,9 @@ def evaluate(
     sprites: Annotated[
         Path, typer.Option("--sprites", help="Sprite pack (`make sprites`), for true renders.")
     ] = _SPRITES,
+    card: Annotated[
+        bool, typer.Option("--card", help="Put table and report into the model's folder.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no notes.")] = False,
 ) -> None:
@@ -78,7 +81,7 @@ def evaluate(
 
     from nuwa_cli.api import NuwaPipeline
     from nuwa_cli.evaluation.report import markdown_table
-    from nuwa_cli.evaluation.run import run_evaluation, write_report, write_sheet
+    from nuwa_cli.evaluation.run import put_into_card, run_evaluation, write_report, write_sheet
     from nuwa_cli.evaluation.suite import EvaluationSettings
     from nuwa_cli.hub.catalog import find_model
 
@@ -97,6 +100,8 @@ def evaluate(
             partial=output.with_name(output.name + ".partial") if output else None,
             on_progress=lambda done, total: progress.show(done / total),
         )
+    if card:
+        put_into_card(report, find_model(model.model))
     if output is not None:
         write_report(report, output)
     if sheet is not None:

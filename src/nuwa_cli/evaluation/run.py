@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuwa_cli.evaluation.probes import known_world
+from nuwa_cli.evaluation.report import markdown_table
 from nuwa_cli.evaluation.samples import Sample
 from nuwa_cli.evaluation.sheet import sample_sheet
 from nuwa_cli.evaluation.store import load_evaluator
@@ -18,12 +19,16 @@ from nuwa_cli.evaluation.suite import (
     evaluate,
     tokenizer_figures,
 )
+from nuwa_cli.hub.card import with_figures
+from nuwa_cli.hub.manifest import CARD_NAME
 from nuwa_cli.media.atomic import write_bytes
 from nuwa_cli.media.image import write_image
 from nuwa_cli.storybook.render import Renderer
 
 if TYPE_CHECKING:
     from nuwa_cli.api import NuwaPipeline
+
+REPORT_NAME = "evaluation.json"
 
 
 def run_evaluation(
@@ -62,6 +67,14 @@ def run_evaluation(
     if partial is not None:
         partial.unlink(missing_ok=True)
     return report, samples
+
+
+def put_into_card(report: dict[str, Any], folder: Path) -> None:
+    """Replace the figures of the model card, and write the report beside it. Raises OutputError."""
+    card = folder / CARD_NAME
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    write_bytes(card, with_figures(text, markdown_table(report)).encode(), force=True)
+    write_report(report, folder / REPORT_NAME)
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:
