@@ -19,7 +19,7 @@ def isolated_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with random weights of the preset `test`, re-ranker included."""
+    """A model folder with random weights of the preset `test`, with all optional nets."""
     import torch
 
     from nuwa_cli.config import SamplingConfig
@@ -29,6 +29,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nuwa_cli.presets import get_preset
     from nuwa_cli.tokenizer.text import TextTokenizer
     from nuwa_cli.tokenizer.vqgan import VQGAN
+    from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     preset = get_preset("test")
@@ -49,6 +50,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="tiny",
         tokenizer=preset.tokenizer,
         transformer=preset.transformer,
+        sketch_tokenizer=preset.sketch_tokenizer,
         reranker=reranker,
         num_frames=preset.num_frames,
         fps=preset.fps,
@@ -62,6 +64,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tokenizer=VQGAN(preset.tokenizer),
             transformer=Nuwa(preset.transformer),
             text_json=text_path,
+            sketch_tokenizer=VQGANSeg(preset.sketch_tokenizer),
             reranker=DualEncoder(reranker),
             card="# tiny\n",
         )

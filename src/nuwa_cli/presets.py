@@ -18,9 +18,10 @@ from nuwa_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Preset:
-    """Tokenizer and transformer that belong together, and the length of a clip."""
+    """Nets that belong together, and the length of a clip."""
 
     tokenizer: VQGANConfig
+    sketch_tokenizer: VQGANConfig
     transformer: NuwaConfig
     num_frames: int
     fps: int
@@ -28,6 +29,15 @@ class Preset:
 
 _STORYBOOK = Preset(
     tokenizer=VQGANConfig(image_size=256),
+    # Class maps are simple: half the resolution and a quarter of the width say all of them.
+    sketch_tokenizer=VQGANConfig(
+        in_channels=32,  # classes of media.palette
+        image_size=128,
+        stem_factor=4,
+        widths=(64, 128),
+        depths=(1, 2),
+        codebook_size=512,
+    ),
     transformer=NuwaConfig(
         dim=288,
         num_heads=9,
@@ -54,6 +64,15 @@ _TEST = Preset(
         codebook_size=64,
         code_dim=4,
     ),
+    sketch_tokenizer=dataclasses.replace(
+        _STORYBOOK.sketch_tokenizer,
+        image_size=16,
+        stem_factor=2,
+        widths=(16, 24),
+        depths=(1, 1),
+        codebook_size=16,
+        code_dim=4,
+    ),
     transformer=dataclasses.replace(
         _STORYBOOK.transformer,
         dim=32,
@@ -76,6 +95,13 @@ _NUWA_870M = Preset(
         _STORYBOOK.tokenizer,
         image_size=336,
         codebook_size=12288,
+        code_dim=256,
+    ),
+    sketch_tokenizer=dataclasses.replace(
+        _STORYBOOK.sketch_tokenizer,
+        image_size=336,
+        stem_factor=8,
+        codebook_size=1024,
         code_dim=256,
     ),
     transformer=dataclasses.replace(

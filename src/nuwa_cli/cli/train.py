@@ -30,6 +30,12 @@ WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
+SketchTokenizerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sketch-tokenizer", help="Run of the sketch tokenizer, or a model that has one."
+    ),
+]
 
 WorldOption = Annotated[str, typer.Option("--world", help="core or full.")]
 
@@ -69,6 +75,34 @@ def train_tokenizer(
     typer.echo(run_dir)
 
 
+@train_app.command("sketch", short_help="Stage one for sketches.")
+def train_sketch(
+    recipe: RecipeOption,
+    run_dir: RunDirOption,
+    sprites: SpritesOption = _SPRITES,
+    minutes: MinutesOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    workers: WorkersOption = 0,
+) -> None:
+    """nuwa train sketch --recipe recipes/sketch-cpu.toml --run-dir runs/sketch
+
+    Stage one for sketches: segmentation maps to tokens and back (VQ-GAN-Seg).
+    """
+    import torch
+
+    from nuwa_cli.training.loop import Run
+    from nuwa_cli.training.recipe import load_recipe
+    from nuwa_cli.training.train_vqgan_seg import SketchStage
+
+    settings = load_recipe(recipe)
+    _use_threads(threads)
+    source = _scene_source(settings, sprites)
+    stage = SketchStage(settings, source, torch.device(device))
+    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
+    typer.echo(run_dir)
+
+
 @train_app.command("model", short_help="Stage two: tokens for a prompt.")
 def train_model(
     recipe: RecipeOption,
@@ -79,6 +113,7 @@ def train_model(
     start_from: Annotated[
         Path | None, typer.Option("--start-from", help="Model folder whose weights to begin with.")
     ] = None,
+    sketch_tokenizer: SketchTokenizerOption = None,
     sprites: SpritesOption = _SPRITES,
     minutes: MinutesOption = None,
     device: DeviceOption = "cpu",
@@ -95,10 +130,11 @@ def train_model(
     from nuwa_cli.hub.model_dir import load_model
     from nuwa_cli.presets import get_preset
     from nuwa_cli.tokenizer.text import TextTokenizer
-    from nuwa_cli.training.export import load_trained_tokenizer
+    from nuwa_cli.training.export import load_trained_sketch_tokenizer, load_trained_tokenizer
     from nuwa_cli.training.loop import Run
     from nuwa_cli.training.recipe import load_recipe
-    from nuwa_cli.training.train_nuwa import ModelStage, build_text_tokenizer
+    from nuwa_cli.training.train_nuwa import ModelStage
+    from nuwa_cli.training.vocabulary import build_text_tokenizer
 
     settings = load_recipe(recipe)
     _use_threads(threads)
@@ -114,7 +150,10 @@ def train_model(
         build_text_tokenizer(source, preset.transformer.text_vocab).save(vocabulary)
     text = TextTokenizer.load(vocabulary)
     vqgan = load_trained_tokenizer(tokenizer, preset.tokenizer)
-    stage = ModelStage(settings, source, vqgan, text, torch.device(device))
+    seg = None
+    if sketch_tokenizer:
+        seg = load_trained_sketch_tokenizer(sketch_tokenizer, preset.sketch_tokenizer)
+    stage = ModelStage(settings, source, vqgan, text, torch.device(device), seg)
     if first:
         stage.nuwa.load_state_dict(first.transformer.state_dict(), strict=True)
     Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
@@ -182,6 +221,7 @@ def export(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
     model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
+    sketch_tokenizer: SketchTokenizerOption = None,
     reranker: Annotated[
         Path | None, typer.Option("--reranker", help="Run folder of the re-ranker.")
     ] = None,
@@ -206,6 +246,7 @@ def export(
             guidance_scale=guidance, temperature=temperature, top_k=top_k, top_p=top_p
         ),
         best_of=best_of,
+        sketch_tokenizer=sketch_tokenizer,
         reranker=load_reranker(reranker) if reranker else None,
     )
     _report(f"model {digest[:12]}")

@@ -15,6 +15,7 @@ from nuwa_cli.model.dual_encoder import DualEncoderConfig
 
 _MAX_SIZE = 1 << 20  # widths, vocabularies, picture sizes: beyond this a config is damaged
 _MAX_LAYERS = 512
+_OPTIONAL_NETS = ("sketch_tokenizer", "reranker")
 _FRACTIONS = ("commitment_beta",)  # every other number of a net's config is a count
 
 
@@ -25,6 +26,7 @@ class ModelConfig:
     name: str
     tokenizer: VQGANConfig
     transformer: NuwaConfig
+    sketch_tokenizer: VQGANConfig | None = None
     reranker: DualEncoderConfig | None = None
     num_frames: int
     fps: float
@@ -43,6 +45,8 @@ class ModelConfig:
             "defaults": self.defaults.to_dict(),
             "best_of": self.best_of,
         }
+        if self.sketch_tokenizer is not None:
+            document["sketch_tokenizer"] = self.sketch_tokenizer.to_dict()
         if self.reranker is not None:
             document["reranker"] = self.reranker.to_dict()
         return document
@@ -59,19 +63,20 @@ class ModelConfig:
             )
         keys = {"format_version", "name", "text_file", "tokenizer", "transformer", "num_frames"}
         keys |= {"fps", "defaults", "best_of"}
-        unknown, missing = set(document) - keys - {"reranker"}, keys - set(document)
+        unknown, missing = set(document) - keys - set(_OPTIONAL_NETS), keys - set(document)
         if unknown or missing:
             raise InputError(
                 f"model config: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}; "
                 "the file was written by another version of nuwa"
             )
         _check_values(document)
-        reranker = document.get("reranker")
+        reranker, sketch = (document.get(name) for name in ("reranker", "sketch_tokenizer"))
         try:
             return cls(
                 name=document["name"],
                 tokenizer=VQGANConfig.from_dict(document["tokenizer"]),
                 transformer=NuwaConfig.from_dict(document["transformer"]),
+                sketch_tokenizer=None if sketch is None else VQGANConfig.from_dict(sketch),
                 reranker=None if reranker is None else DualEncoderConfig.from_dict(reranker),
                 num_frames=document["num_frames"],
                 fps=document["fps"],
@@ -96,7 +101,7 @@ def _check_values(document: dict[str, Any]) -> None:
         problem = "fps is out of range"
     elif type(document["best_of"]) is not int or not 1 <= document["best_of"] <= 1000:
         problem = "best_of is out of range"
-    for part in ("tokenizer", "transformer", "reranker", "defaults"):
+    for part in ("tokenizer", "transformer", *_OPTIONAL_NETS, "defaults"):
         values = document.get(part, {})
         if not isinstance(values, dict):
             problem = f"{part} is no object"

@@ -3,8 +3,9 @@
     config.json               what the nets are, and the defaults of a run
     text.json                 the text tokenizer
     tokenizer.safetensors     the VQ-GAN              ┐
-    transformer.safetensors   the 3D encoder-decoder  ├ bfloat16
-    reranker.safetensors      the dual encoder        ┘ (optional)
+    transformer.safetensors   the 3D encoder-decoder  │ bfloat16
+    sketch.safetensors        the VQ-GAN-Seg          ├ (optional: sketch tasks)
+    reranker.safetensors      the dual encoder        ┘ (optional: --best-of)
     manifest.json             size and sha256 of the above; written last
     README.md                 the model card
 
@@ -15,7 +16,6 @@ finite value is refused whole.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ from nuwa_cli.hub.manifest import (
     CARD_NAME,
     CONFIG_NAME,
     MANIFEST_NAME,
+    OPTIONAL_NAMES,
     RERANKER_NAME,
+    SKETCH_NAME,
     TEXT_NAME,
     TOKENIZER_NAME,
     TRANSFORMER_NAME,
@@ -49,6 +51,7 @@ from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.nearby import Backend
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
 
 __all__ = ["LoadedModel", "ModelConfig", "load_model", "read_config", "save_model"]
 
@@ -64,6 +67,7 @@ class LoadedModel:
     text: TextTokenizer
     tokenizer: VQGAN
     transformer: Nuwa
+    sketch_tokenizer: VQGANSeg | None
     reranker: DualEncoder | None
 
 
@@ -95,11 +99,15 @@ def load_model(
         return Nuwa(config.transformer, backend=attention)
 
     transformer = files.load(TRANSFORMER_NAME, build_transformer, dtype)
-    reranker = None
-    reranker_config = config.reranker
+    sketch_tokenizer, sketch_config = None, config.sketch_tokenizer
+    if SKETCH_NAME in manifest.files and sketch_config is not None:
+        sketch_tokenizer = files.load(SKETCH_NAME, lambda: VQGANSeg(sketch_config), torch.float32)
+    reranker, reranker_config = None, config.reranker
     if RERANKER_NAME in manifest.files and reranker_config is not None:
         reranker = files.load(RERANKER_NAME, lambda: DualEncoder(reranker_config), torch.float32)
-    return LoadedModel(config, manifest.digest, text, tokenizer, transformer, reranker)
+    return LoadedModel(
+        config, manifest.digest, text, tokenizer, transformer, sketch_tokenizer, reranker
+    )
 
 
 def read_config(folder: Path, manifest: Manifest | None = None) -> ModelConfig:
@@ -116,6 +124,7 @@ def save_model(
     tokenizer: nn.Module,
     transformer: nn.Module,
     text_json: Path | str,
+    sketch_tokenizer: nn.Module | None = None,
     reranker: nn.Module | None = None,
     card: str,
 ) -> str:
@@ -135,17 +144,17 @@ def save_model(
         TOKENIZER_NAME: tensors_to_bytes(tokenizer),
         TRANSFORMER_NAME: tensors_to_bytes(transformer),
     }
-    if reranker is not None:
-        contents[RERANKER_NAME] = tensors_to_bytes(reranker)
+    for name, net in ((SKETCH_NAME, sketch_tokenizer), (RERANKER_NAME, reranker)):
+        if net is not None:
+            contents[name] = tensors_to_bytes(net)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_bytes(folder / name, content, force=True)
     write_bytes(folder / CARD_NAME, card.encode(), force=True)
     manifest = manifest_bytes(contents)
     write_bytes(folder / MANIFEST_NAME, manifest, force=True)
-    if reranker is None:
-        with contextlib.suppress(FileNotFoundError):
-            (folder / RERANKER_NAME).unlink()
+    for name in set(OPTIONAL_NAMES) - set(contents):
+        (folder / name).unlink(missing_ok=True)
     return read_manifest(folder).digest
 
 

@@ -31,6 +31,7 @@ class Condition:
     layout: Tensor | None = (
         None  # int64 (b, t, h, w) on the target's grid, -1 = none (model.layout)
     )
+    first_frame: int = 0  # number of the first frame of sketch and canvas, for the time table
 
     def __post_init__(self) -> None:
         if self.text.ndim != 2:
@@ -59,6 +60,7 @@ class Condition:
             sketch=None if self.sketch is None else torch.full_like(self.sketch, ABSENT),
             canvas=None if self.canvas is None else torch.full_like(self.canvas, ABSENT),
             layout=None if self.layout is None else torch.full_like(self.layout, ABSENT),
+            first_frame=self.first_frame,
         )
 
     def select(self, samples: slice) -> Condition:
@@ -68,6 +70,7 @@ class Condition:
             sketch=None if self.sketch is None else self.sketch[samples],
             canvas=None if self.canvas is None else self.canvas[samples],
             layout=None if self.layout is None else self.layout[samples],
+            first_frame=self.first_frame,
         )
 
     def to(self, device: torch.device | str) -> Condition:
@@ -77,6 +80,7 @@ class Condition:
             sketch=None if self.sketch is None else self.sketch.to(device),
             canvas=None if self.canvas is None else self.canvas.to(device),
             layout=None if self.layout is None else self.layout.to(device),
+            first_frame=self.first_frame,
         )
 
 
@@ -87,11 +91,17 @@ def cat_conditions(conditions: Sequence[Condition]) -> Condition:
     shapes = {condition.grid for condition in conditions} - {None}
     if len(shapes) > 1:
         raise UsageError(f"conditions with grids {shapes}: they differ; batch equal grids only")
+    first_frames = {condition.first_frame for condition in conditions}
+    if len(first_frames) > 1:
+        raise UsageError(
+            f"conditions with first frames {sorted(first_frames)}: they differ; batch equal ones"
+        )
     return Condition(
         text=torch.cat(text),
         sketch=_cat_grids([c.sketch for c in conditions], conditions),
         canvas=_cat_grids([c.canvas for c in conditions], conditions),
         layout=_cat_grids([c.layout for c in conditions], conditions),
+        first_frame=first_frames.pop(),
     )
 
 

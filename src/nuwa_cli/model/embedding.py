@@ -62,10 +62,14 @@ class ConditionGridEmbedding(nn.Module):
         self.positions = positions
 
     def forward(
-        self, grid: GridShape, sketch: Tensor | None, canvas: Tensor | None
+        self,
+        grid: GridShape,
+        sketch: Tensor | None,
+        canvas: Tensor | None,
+        time_offset: int = 0,
     ) -> tuple[Tensor, Tensor]:
         """Cell vectors (b, m, d), and whether each sample has any grid, bool (b,)."""
-        total = self.positions(grid)
+        total = self.positions(grid, time_offset)
         anything = None
         for kind, (table, tokens) in enumerate(((self.sketch, sketch), (self.canvas, canvas))):
             if tokens is None:

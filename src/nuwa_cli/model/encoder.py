@@ -106,7 +106,9 @@ class Encoder(nn.Module):
     def _encode_grid(
         self, condition: Condition, grid: GridShape, backend: Backend
     ) -> tuple[Tensor, Tensor]:
-        x, present = self.grid_embedding(grid, condition.sketch, condition.canvas)
+        x, present = self.grid_embedding(
+            grid, condition.sketch, condition.canvas, condition.first_frame
+        )
         x = x.to(compute_dtype(x))
         rotary = grid_rotary_table(grid, self.config.head_dim, x.dtype, x.device)
         for block in self.layers:

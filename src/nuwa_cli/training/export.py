@@ -18,6 +18,7 @@ from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
 from nuwa_cli.training.checkpoint import latest_checkpoint
 from nuwa_cli.training.recipe import TrainRecipe
 
@@ -58,6 +59,22 @@ def load_trained_tokenizer(source: Path, config: VQGANConfig) -> VQGAN:
     return vqgan
 
 
+def load_trained_sketch_tokenizer(source: Path, config: VQGANConfig) -> VQGANSeg:
+    """The VQ-GAN-Seg of a sketch run (its averaged weights) or of a model folder, float32.
+
+    Raises InputError when there is none, or when it is not of `config`.
+    """
+    if _is_model(source):
+        vqgan_seg = load_model(source).sketch_tokenizer
+        if vqgan_seg is None or vqgan_seg.config != config:
+            raise InputError(f"model '{source}': has no sketch tokenizer of this preset; train one")
+        return vqgan_seg
+    weights, _, _ = averaged_weights(source, "vqgan_seg")
+    vqgan_seg = VQGANSeg(config)
+    vqgan_seg.load_state_dict(weights, strict=True)
+    return vqgan_seg
+
+
 def _is_model(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).exists()
 
@@ -69,28 +86,33 @@ def export_model(
     *,
     defaults: SamplingConfig,
     best_of: int = 1,
+    sketch_tokenizer: Path | None = None,
     reranker: DualEncoder | None = None,
 ) -> str:
     """Write the averaged weights of finished runs as the model folder `folder`.
 
-    `tokenizer` is a tokenizer run, or the model that this one continues. Returns the digest of the
+    `tokenizer` and `sketch_tokenizer` are runs, or the model that this one continues. Returns the digest of the
     folder. Raises InputError when a run is missing, or when the two are not of the same preset.
     """
     nuwa_weights, recipe, model_steps = averaged_weights(model_run, "nuwa")
     preset = get_preset(recipe.preset)
     vqgan, nuwa = load_trained_tokenizer(tokenizer, preset.tokenizer), Nuwa(preset.transformer)
     nuwa.load_state_dict(nuwa_weights, strict=True)
+    vqgan_seg = None
+    if sketch_tokenizer:
+        vqgan_seg = load_trained_sketch_tokenizer(sketch_tokenizer, preset.sketch_tokenizer)
     config = ModelConfig(
         name=folder.name,
         tokenizer=preset.tokenizer,
         transformer=preset.transformer,
+        sketch_tokenizer=preset.sketch_tokenizer if vqgan_seg else None,
         reranker=reranker.config if reranker else None,
         num_frames=preset.num_frames,
         fps=preset.fps,
         defaults=defaults,
         best_of=best_of,
     )
-    nets = {"VQ-GAN": vqgan, "transformer": nuwa, "re-ranker": reranker}
+    nets = {"VQ-GAN": vqgan, "transformer": nuwa, "VQ-GAN-Seg": vqgan_seg, "re-ranker": reranker}
     card = model_card(
         config,
         Provenance(
@@ -108,6 +130,7 @@ def export_model(
         tokenizer=vqgan,
         transformer=nuwa,
         text_json=model_run / "text.json",
+        sketch_tokenizer=vqgan_seg,
         reranker=reranker,
         card=card,
     )

@@ -15,7 +15,9 @@ from typing import Any
 from nuwa_cli.config import _Config
 from nuwa_cli.errors import InputError, UsageError
 
-STAGES = ("tokenizer", "model")
+STAGES = ("tokenizer", "sketch", "model")
+TASKS = ("t2i", "t2v", "v2v", "s2i", "s2v", "text")
+"""What a step of the model stage can train (`task_batches`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,15 @@ class Phase(_Config):
     """A stretch of a model run: which tasks are drawn, how often, and how many frames a clip has."""
 
     until: int  # the first step that no longer belongs to this phase
-    mix: dict[str, float]  # task → weight: t2i, t2v, v2v, text (see train_nuwa)
+    mix: dict[str, float]  # task → weight: see TASKS
     images: int = 16  # scenes in a batch of pictures
     clips: int = 4  # scenes in a batch of clips
     num_frames: int = 4  # consecutive frames of a clip that one step sees
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.mix) - set(TASKS))
+        if unknown or not self.mix:
+            raise UsageError(f"mix {unknown}: no such tasks; choose of {', '.join(TASKS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,8 @@ class TrainRecipe(_Config):
             raise UsageError(f"stage '{self.stage}': unknown; choose one of {', '.join(STAGES)}")
         if self.steps < 1 or self.batch_size < 1:
             raise UsageError(f"steps {self.steps}, batch_size {self.batch_size}: give 1 or more")
+        for phase in self.phases:
+            Phase.from_dict(phase)
 
     def phase_at(self, step: int) -> Phase:
         """The phase that `step` belongs to (the last one also covers what follows)."""

@@ -2,7 +2,8 @@
 
 Loss = cross-entropy of the target's tokens. A step trains one task, drawn by the weights of the
 recipe's phase: `t2i` (a picture given text), `t2v` (a clip given text), `v2v` (a clip given the word
-"None"), or `text` (the text encoder alone, which costs next to nothing).
+"None"), `s2i` and `s2v` (given a sketch, with or without text), or `text` (the text encoder alone, which
+costs next to nothing).
 
 Three things make a small budget go further:
 - cells that hold the subject count `1 + subject_weight` times: backgrounds are easy, subjects are not;
@@ -15,68 +16,34 @@ Three things make a small budget go further:
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nuwa_cli.config import SamplingConfig
+from nuwa_cli.errors import UsageError
 from nuwa_cli.model.condition import ABSENT, Condition
 from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.layout import boxes_of, from_bins, rasterize, to_bins
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.presets import get_preset
-from nuwa_cli.storybook.captions import caption
-from nuwa_cli.storybook.catalog import Action, Place, Subject, load_catalog
-from nuwa_cli.storybook.motion import MOTIONS
-from nuwa_cli.storybook.scene import SceneSpec
-from nuwa_cli.storybook.world import TIMES
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import run_plan
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
-from nuwa_cli.training.recipe import Phase, TrainRecipe, check_options
-from nuwa_cli.training.scenes import SceneBatch, SceneSource
-from nuwa_cli.training.sheets import save_sheet
-from nuwa_cli.training.stage import make_optimizer, step_generator, update
+from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
+from nuwa_cli.training.recipe import TrainRecipe, check_options
+from nuwa_cli.training.scenes import SceneSource
+from nuwa_cli.training.sheets import class_colors, save_sheet
+from nuwa_cli.training.stage import make_optimizer, update
+from nuwa_cli.training.task_batches import ModelOptions, TaskBatch, TaskBatches, label_sizes
 
-TASKS = ("t2i", "t2v", "v2v", "text")
+_Net = TypeVar("_Net", bound=nn.Module)
 _LOSS_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """`[options]` of a model recipe."""
-
-    condition_dropout: float = 0.12
-    subject_weight: float = 3.0
-    changed_weight: float = 1.0  # extra weight of cells that differ from the frame before
-    attribute_weight: float = 0.1
-    token_noise: float = 0.03
-    layout_dropout: float = 0.12  # texts that come without a layout
-    layout_weight: float = 0.05  # of the planner's loss
-    sample_guidance: float = 2.0
-    sample_prompts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TaskBatch:
-    """What one step trains on, before its pictures are tokenized."""
-
-    task: str
-    text: Tensor  # (b, L)
-    labels: dict[str, Tensor]  # attribute → (b,) int64
-    scenes: SceneBatch | None = None  # None: text alone
-    noise: Tensor | None = None  # (b, t, h, w) a token to show instead of the true one, or -1
-    has_layout: Tensor | None = None  # bool (b,)
-
-    @property
-    def time_offset(self) -> int:
-        """Number of the first frame; a lone picture is always a first frame."""
-        return self.scenes.first_frame if self.scenes and self.task != "t2i" else 0
 
 
 class ModelStage:
@@ -91,21 +58,20 @@ class ModelStage:
         vqgan: VQGAN,
         text: TextTokenizer,
         device: torch.device,
+        vqgan_seg: VQGANSeg | None = None,
     ) -> None:
         self.recipe = recipe
         self.options = check_options(recipe.options, ModelOptions())
-        self.source = source
-        self.text = text
         self.device = device
-        self.vqgan = vqgan.to(device).eval().requires_grad_(False)
-        if device.type == "cpu" and recipe.autocast:
-            self.vqgan = self.vqgan.bfloat16()
+        self.vqgan = self._frozen(vqgan)
+        self.vqgan_seg = None if vqgan_seg is None else self._frozen(vqgan_seg)
+        self.batches = TaskBatches(recipe, self.options, source, text)
         torch.manual_seed(recipe.seed)
         preset = get_preset(recipe.preset)
         self.nuwa = Nuwa(preset.transformer).to(device)
         dim = preset.transformer.dim
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(dim, size) for name, size in _label_sizes().items()}
+            {name: nn.Linear(dim, size) for name, size in label_sizes().items()}
         ).to(device)
         self.modules: dict[str, nn.Module] = {"nuwa": self.nuwa, "heads": self.heads}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -114,35 +80,13 @@ class ModelStage:
 
     def batch(self, step: int) -> TaskBatch:
         """Draw the task and render its scenes."""
-        phase = self.recipe.phase_at(step)
-        generator = step_generator(self.recipe.seed, step, "batch")
-        task = _draw_task(phase, generator)
-        if task == "text":
-            specs = self.source.specs(step, 64) + self.source.specs(step + (1 << 22), 64)
-            captions = [caption(spec, spec.seed + 1, kind="video") for spec in specs]
-            return TaskBatch(task, self._encode_text(captions), self._labels(specs))
-        count, frames = (phase.images, 1) if task == "t2i" else (phase.clips, phase.num_frames)
-        scenes = self.source.batch(step, count, frames)
-        dropped = torch.rand(count, generator=generator) < self.options.condition_dropout
-        captions = [
-            "" if drop or task == "v2v" else text
-            for text, drop in zip(scenes.captions, dropped.tolist(), strict=True)
-        ]
-        return TaskBatch(
-            task,
-            self._encode_text(captions),
-            self._labels(scenes.specs),
-            scenes,
-            self._noise((count, frames), generator),
-            (torch.rand(count, generator=generator) >= self.options.layout_dropout)
-            & torch.tensor([bool(text) for text in captions]),
-        )
+        return self.batches.make(step)
 
     def step(self, batch: TaskBatch, step: int) -> dict[str, float]:  # noqa: ARG002
         """One update on one task."""
         text = batch.text.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            encoded = self.nuwa.encode(Condition(text=text, layout=self._layout(batch)))
+            encoded = self.nuwa.encode(self._condition(batch, text))
             attribute_loss = self._attribute_loss(encoded.pooled, text, batch.labels)
             loss, figures = attribute_loss, {}
             if batch.scenes is not None:
@@ -167,7 +111,8 @@ class ModelStage:
         }
 
     def sample(self, average: dict[str, nn.Module], path: Path, step: int) -> None:
-        """One picture per sample prompt, with guidance; once clips are trained, two of them below."""
+        """One picture per sample prompt, with guidance; once clips are trained, two of them below; once
+        sketches are, some with the pictures drawn from them."""
         prompts = self.options.sample_prompts
         if not prompts:
             return
@@ -177,27 +122,54 @@ class ModelStage:
         rows = [torch.cat([self._draw(nuwa, prompt, 1) for prompt in prompts])]
         if {"t2v", "v2v"} & set(self.recipe.phase_at(step).mix):
             rows += [self._draw(nuwa, prompt, len(prompts)) for prompt in prompts[:2]]
+        if "s2i" in self.recipe.phase_at(step).mix:
+            rows += self._sketch_rows(nuwa, len(prompts))
         save_sheet(rows, path)
 
-    def _draw(self, nuwa: Nuwa, prompt: str, num_frames: int) -> Tensor:
-        """Frames (num_frames, 3, H, W) of a prompt."""
+    def _sketch_rows(self, nuwa: Nuwa, count: int) -> list[Tensor]:
+        """Sketches of unseen scenes, and below each what is drawn from it alone."""
+        assert self.vqgan_seg is not None
+        classes = self.batches.source.batch(-1, count).classes[:, 0].to(self.device)
+        tokens = self.vqgan_seg.encode_classes(classes)[:, None]
+        drawn = [self._draw(nuwa, "", 1, sketch=tokens[i : i + 1]) for i in range(count)]
+        return [class_colors(classes), torch.cat(drawn)]
+
+    def _draw(
+        self, nuwa: Nuwa, prompt: str, num_frames: int, sketch: Tensor | None = None
+    ) -> Tensor:
+        """Frames (num_frames, 3, H, W) of a prompt or sketch."""
         plan = Plan(
             task="t2v" if num_frames > 1 else "t2i",
             kind="video" if num_frames > 1 else "image",
             grid=GridShape(num_frames, nuwa.config.grid_height, nuwa.config.grid_width),
-            text=self._encode_text([prompt]),
-            layout_frames=nuwa.config.clip_frames if num_frames > 1 else 1,
+            text=self.batches.encode_text([prompt]),
+            sketch=None if sketch is None else sketch.cpu(),
+            layout_frames=0
+            if sketch is not None
+            else nuwa.config.clip_frames
+            if num_frames > 1
+            else 1,
         )
         sampling = SamplingConfig(guidance_scale=self.options.sample_guidance, top_p=0.95)
         return self.vqgan.decode(run_plan(nuwa, plan, sampling).to(self.device))
 
-    @property
-    def _codes(self) -> int:
-        return self.vqgan.config.codebook_size
+    def _frozen(self, net: _Net) -> _Net:
+        net = net.to(self.device).eval().requires_grad_(False)
+        return net.bfloat16() if self.device.type == "cpu" and self.recipe.autocast else net
 
-    def _encode_text(self, captions: list[str]) -> Tensor:
-        return self.text.encode_batch(
-            captions, get_preset(self.recipe.preset).transformer.max_text_len
+    def _condition(self, batch: TaskBatch, text: Tensor) -> Condition:
+        sketch = None
+        if batch.sketch is not None:
+            if self.vqgan_seg is None:
+                raise UsageError(
+                    f"task '{batch.task}': needs a sketch tokenizer; train one with "
+                    "`nuwa train sketch` and give its run as --sketch-tokenizer"
+                )
+            classes = batch.sketch.to(self.device)
+            flat = self.vqgan_seg.encode_classes(classes.flatten(0, 1))
+            sketch = flat.view(*classes.shape[:2], *flat.shape[1:])
+        return Condition(
+            text=text, sketch=sketch, layout=self._layout(batch), first_frame=batch.time_offset
         )
 
     def _tokenize(self, pixels: Tensor) -> Tensor:
@@ -234,32 +206,19 @@ class ModelStage:
         return tokens.where(batch.has_layout.to(self.device)[:, None, None, None], ABSENT)
 
     def _layout_loss(self, batch: TaskBatch, pooled: Tensor) -> Tensor:
-        """The planner's cross-entropy per slot: key boxes of a clip, the one box of a picture."""
+        """The planner's cross-entropy per slot: key boxes of a clip, the one box of a picture. Without
+        text it learns what layouts are usual."""
         assert batch.scenes is not None
-        is_clip = batch.task != "t2i"
+        is_clip = not batch.is_picture
         masks = batch.scenes.key_masks if is_clip else batch.scenes.subject_mask
         boxes, present = boxes_of(masks.to(self.device))
         boxes = to_bins(boxes).flatten(1)  # (b, 4·keys)
         anybody = present.any(dim=1, keepdim=True)
         bins = torch.cat((anybody.long(), boxes), dim=1)
         seen = torch.cat((torch.ones_like(anybody), present.repeat_interleave(4, dim=1)), dim=1)
-        counted = seen & (batch.text[:, :1] != 0).to(self.device)
         logits = self.nuwa.planner(pooled, bins, is_clip=is_clip).float()
         losses = F.cross_entropy(logits.flatten(0, 1), bins.flatten(), reduction="none")
-        return (losses * counted.flatten()).sum() / counted.sum().clamp(min=1)
-
-    def _noise(self, counts: tuple[int, int], generator: torch.Generator) -> Tensor:
-        size = get_preset(self.recipe.preset).transformer
-        shape = (*counts, size.grid_height, size.grid_width)
-        is_noise = torch.rand(shape, generator=generator) < self.options.token_noise
-        return torch.randint(0, self._codes, shape, generator=generator).where(
-            is_noise, torch.tensor(-1)
-        )
-
-    def _labels(self, specs: tuple[SceneSpec, ...] | list[SceneSpec]) -> dict[str, Tensor]:
-        return {
-            name: torch.tensor([spec.labels[name] for spec in specs]) for name in _label_sizes()
-        }
+        return (losses * seen.flatten()).sum() / seen.sum()
 
     def _cell_weight(self, tokens: Tensor, subject: Tensor, first_frame: int) -> Tensor:
         """Weight of each cell (b, t, h, w): 1, more on subjects and on change, mean 1."""
@@ -289,12 +248,6 @@ class ModelStage:
         return torch.stack(losses).mean()
 
 
-def _draw_task(phase: Phase, generator: torch.Generator) -> str:
-    names = sorted(phase.mix)
-    weights = torch.tensor([float(phase.mix[name]) for name in names])
-    return names[int(torch.multinomial(weights, 1, generator=generator))]
-
-
 def _cross_entropy(
     head: nn.Module, hidden: Tensor, tokens: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -310,38 +263,3 @@ def _cross_entropy(
     ]
     losses = torch.cat(pieces)
     return (losses * weight).mean(), losses.detach()[weight > 0].mean()
-
-
-def _label_sizes() -> dict[str, int]:
-    catalog = load_catalog()
-    return {
-        "place": len(catalog.places),
-        "subject": len(catalog.subjects),
-        "time": len(TIMES),
-        "motion": len(MOTIONS),
-    }
-
-
-def build_text_tokenizer(
-    source: SceneSource, vocab_size: int, count: int = 40_000
-) -> TextTokenizer:
-    """Learn the vocabulary from the captions of training scenes, and the names of the catalog."""
-    step = 0
-    texts: list[str] = []
-    while len(texts) < count:
-        for spec in source.specs((1 << 23) + step, 64):
-            kind = "video" if len(texts) % 2 else "image"
-            texts.append(caption(spec, spec.seed + 1, kind=kind))
-        step += 1
-    catalog = load_catalog()
-    named: list[Subject | Place | Action] = [
-        *catalog.subjects.values(),
-        *catalog.places.values(),
-        *catalog.actions.values(),
-    ]
-    chinese = [name for entry in named for name in _names(entry)]
-    return TextTokenizer.train(texts, vocab_size, known=chinese)
-
-
-def _names(entry: Subject | Place | Action) -> tuple[str, ...]:
-    return (entry.zh,) if isinstance(entry.zh, str) else entry.zh

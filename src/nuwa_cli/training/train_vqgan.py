@@ -17,10 +17,11 @@ from torch.nn import functional as F
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tokenizer.discriminator import PatchDiscriminator, discriminator_loss, feature_loss
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.training.codebook_care import tend_codebook
 from nuwa_cli.training.recipe import TrainRecipe, check_options
 from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sheets import save_sheet
-from nuwa_cli.training.stage import channels_last, make_optimizer, step_generator, update
+from nuwa_cli.training.stage import channels_last, make_optimizer, update
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class TokenizerOptions:
     continuous_steps: int = 0  # first an autoencoder: codes chosen from a latent space in use
     revive_every: int = 25
     revive_below: float = 0.03  # of an even share of choices
-    revive_until: int = 1_000_000
 
 
 class TokenizerStage:
@@ -114,7 +114,9 @@ class TokenizerStage:
         norm = update(self.optimizers["vqgan"], self.recipe.grad_clip)
         if adversarial:
             figures["discriminator_loss"] = self._train_discriminator(pixels, restored.detach())
-        self._tend_codebook(quantized.tokens, latents.detach(), step)
+        tend_codebook(
+            self.vqgan.codebook, quantized.tokens, latents.detach(), options, self.recipe.seed, step
+        )
         squared = error.detach().square().mean()
         values = {name: float(torch.as_tensor(value).detach()) for name, value in figures.items()}
         return {
@@ -138,17 +140,6 @@ class TokenizerStage:
         loss.backward()  # type: ignore[no-untyped-call]
         update(self.optimizers["discriminator"], self.recipe.grad_clip)
         return float(loss.detach())
-
-    def _tend_codebook(self, tokens: Tensor, latents: Tensor, step: int) -> None:
-        codebook = self.vqgan.codebook
-        if step < self.options.continuous_steps:
-            if step + 1 == self.options.continuous_steps:
-                codebook.spread_over(latents, step_generator(self.recipe.seed, step, "spread"))
-            return
-        codebook.track(tokens)
-        if step and step % self.options.revive_every == 0 and step < self.options.revive_until:
-            generator = step_generator(self.recipe.seed, step, "revive")
-            codebook.revive(latents, self.options.revive_below, generator)
 
 
 def _gradient_error(error: Tensor) -> Tensor:

@@ -62,22 +62,23 @@ def test_saved_is_loaded(model_folder: Path) -> None:
 def test_saving_is_deterministic_and_replaces(model_folder: Path, tmp_path: Path) -> None:
     model = load_model(model_folder)
 
-    def save(folder: Path, *, with_reranker: bool) -> str:
+    def save(folder: Path, *, with_optional: bool) -> str:
         return save_model(
             folder,
             config=model.config.to_dict(),
             tokenizer=model.tokenizer,
             transformer=model.transformer,
             text_json=(model_folder / "text.json").read_text(),
-            reranker=model.reranker if with_reranker else None,
+            sketch_tokenizer=model.sketch_tokenizer if with_optional else None,
+            reranker=model.reranker if with_optional else None,
             card="# another card",
         )
 
-    assert save(tmp_path / "a", with_reranker=True) == model.digest  # the card is no weight
+    assert save(tmp_path / "a", with_optional=True) == model.digest  # the card is no weight
     for path in model_folder.iterdir():
         if path.name != "README.md":
             assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes(), path.name
-    assert save(tmp_path / "a", with_reranker=False) != model.digest
+    assert save(tmp_path / "a", with_optional=False) != model.digest
     assert not (tmp_path / "a" / "reranker.safetensors").exists()
     assert load_model(tmp_path / "a").reranker is None
 

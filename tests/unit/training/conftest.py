@@ -63,6 +63,14 @@ def tokenizer_recipe() -> TrainRecipe:
 
 
 @pytest.fixture
+def sketch_recipe(tokenizer_recipe: TrainRecipe) -> TrainRecipe:
+    """The same for sketches."""
+    return dataclasses.replace(
+        tokenizer_recipe, stage="sketch", options={"continuous_steps": 2, "revive_every": 3}
+    )
+
+
+@pytest.fixture
 def model_recipe() -> TrainRecipe:
     """A model run that draws every task."""
     return TrainRecipe(
@@ -79,7 +87,7 @@ def model_recipe() -> TrainRecipe:
             {"until": 2, "mix": {"text": 1.0}},
             {
                 "until": 100,
-                "mix": {"t2i": 1.0, "t2v": 1.0, "v2v": 1.0, "text": 0.5},
+                "mix": {"t2i": 1.0, "t2v": 1.0, "v2v": 1.0, "s2i": 1.0, "s2v": 1.0, "text": 0.5},
                 "images": 4,
                 "clips": 2,
                 "num_frames": 2,

@@ -17,27 +17,37 @@ from nuwa_cli.presets import get_preset
 from nuwa_cli.training.export import (
     export_model,
     load_reranker,
+    load_trained_sketch_tokenizer,
     load_trained_tokenizer,
     save_reranker,
 )
 from nuwa_cli.training.loop import Run
 from nuwa_cli.training.recipe import TrainRecipe
 from nuwa_cli.training.scenes import SceneSource
-from nuwa_cli.training.train_nuwa import ModelStage, build_text_tokenizer
+from nuwa_cli.training.train_nuwa import ModelStage
 from nuwa_cli.training.train_vqgan import TokenizerStage
+from nuwa_cli.training.train_vqgan_seg import SketchStage
+from nuwa_cli.training.vocabulary import build_text_tokenizer
 
 CPU = torch.device("cpu")
 
 
 def test_two_runs_become_a_model(
-    source: SceneSource, tokenizer_recipe: TrainRecipe, model_recipe: TrainRecipe, tmp_path: Path
+    source: SceneSource,
+    tokenizer_recipe: TrainRecipe,
+    sketch_recipe: TrainRecipe,
+    model_recipe: TrainRecipe,
+    tmp_path: Path,
 ) -> None:
     preset = get_preset("test")
     tokenizer_run = Run(TokenizerStage(tokenizer_recipe, source, CPU), tmp_path / "tokenizer")
     tokenizer_run.train(stop_at=1)
     vqgan = load_trained_tokenizer(tmp_path / "tokenizer", preset.tokenizer)
+    Run(SketchStage(sketch_recipe, source, CPU), tmp_path / "sketch").train(stop_at=1)
+    vqgan_seg = load_trained_sketch_tokenizer(tmp_path / "sketch", preset.sketch_tokenizer)
     text = build_text_tokenizer(source, preset.transformer.text_vocab, count=100)
-    model_run = Run(ModelStage(model_recipe, source, vqgan, text, CPU), tmp_path / "model")
+    stage = ModelStage(model_recipe, source, vqgan, text, CPU, vqgan_seg)
+    model_run = Run(stage, tmp_path / "model")
     text.save(tmp_path / "model" / "text.json")
     model_run.train(stop_at=3)
 
@@ -52,6 +62,7 @@ def test_two_runs_become_a_model(
         tmp_path / "model",
         tmp_path / "tiny",
         defaults=SamplingConfig(guidance_scale=2.0),
+        sketch_tokenizer=tmp_path / "sketch",
         reranker=load_reranker(tmp_path / "reranker"),
     )
     model = load_model(tmp_path / "tiny")
@@ -64,6 +75,9 @@ def test_two_runs_become_a_model(
 
     again = load_trained_tokenizer(tmp_path / "tiny", preset.tokenizer)
     assert torch.equal(again.codebook.codes, model.tokenizer.codebook.codes)
+    assert model.sketch_tokenizer is not None
+    sketch = load_trained_sketch_tokenizer(tmp_path / "tiny", preset.sketch_tokenizer)
+    assert torch.equal(sketch.codebook.codes, model.sketch_tokenizer.codebook.codes)
     other = dataclasses.replace(preset.tokenizer, code_dim=8)
     with pytest.raises(InputError, match="another preset"):
         load_trained_tokenizer(tmp_path / "tiny", other)

@@ -14,14 +14,17 @@ from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
 from nuwa_cli.training.batches import make_batches
 from nuwa_cli.training.checkpoint import list_checkpoints, read_checkpoint
 from nuwa_cli.training.loop import Run
 from nuwa_cli.training.recipe import TrainRecipe
 from nuwa_cli.training.scenes import SceneSource
 from nuwa_cli.training.stage import Stage
-from nuwa_cli.training.train_nuwa import ModelStage, build_text_tokenizer
+from nuwa_cli.training.train_nuwa import ModelStage
 from nuwa_cli.training.train_vqgan import TokenizerStage
+from nuwa_cli.training.train_vqgan_seg import SketchStage
+from nuwa_cli.training.vocabulary import build_text_tokenizer
 
 CPU = torch.device("cpu")
 MakeStage = Callable[[TrainRecipe], Stage]
@@ -39,7 +42,9 @@ def _make_tokenizer(source: SceneSource) -> MakeStage:
 def _make_model(source: SceneSource, text: TextTokenizer) -> MakeStage:
     def make(recipe: TrainRecipe) -> Stage:
         torch.manual_seed(5)
-        return ModelStage(recipe, source, VQGAN(get_preset("test").tokenizer), text, CPU)
+        preset = get_preset("test")
+        seg = VQGANSeg(preset.sketch_tokenizer)
+        return ModelStage(recipe, source, VQGAN(preset.tokenizer), text, CPU, seg)
 
     return make
 
@@ -72,6 +77,14 @@ def test_tokenizer_run_cut_at_any_step_is_the_whole_run(
     _assert_cut_equals_whole(_make_tokenizer(source), tokenizer_recipe, tmp_path)
 
 
+def test_sketch_run_cut_at_any_step_is_the_whole_run(
+    source: SceneSource, sketch_recipe: TrainRecipe, tmp_path: Path
+) -> None:
+    _assert_cut_equals_whole(
+        lambda recipe: SketchStage(recipe, source, CPU), sketch_recipe, tmp_path
+    )
+
+
 def test_model_run_cut_at_any_step_is_the_whole_run(
     source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe, tmp_path: Path
 ) -> None:
@@ -87,6 +100,25 @@ def test_tokenizer_learns(
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
     assert (tmp_path / "loss.png").stat().st_size > 1000
     assert list(tmp_path.glob("samples-*.png"))
+
+
+def test_sketch_tokenizer_learns(
+    source: SceneSource, sketch_recipe: TrainRecipe, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(sketch_recipe, steps=60, log_every=5)
+    Run(SketchStage(recipe, source, CPU), tmp_path / "run").train()
+    losses = _logged_losses(tmp_path / "run")
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_sketch_task_needs_a_sketch_tokenizer(
+    source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe
+) -> None:
+    phases = ({**model_recipe.phases[1], "mix": {"s2v": 1.0}},)
+    recipe = dataclasses.replace(model_recipe, phases=phases)
+    stage = ModelStage(recipe, source, VQGAN(get_preset("test").tokenizer), text, CPU)
+    with pytest.raises(UsageError, match="--sketch-tokenizer"):
+        stage.step(stage.batch(0), 0)
 
 
 def test_model_overfits_one_batch(
