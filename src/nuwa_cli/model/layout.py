@@ -47,18 +47,26 @@ class LayoutPlanner(nn.Module):
         return torch.einsum("bsd,svd->bsv", hidden, self.heads[:count].to(hidden.dtype))
 
     def draw(
-        self, pooled: Tensor, uniforms: Tensor, *, is_clip: bool, temperature: float = 0.7
+        self,
+        pooled: Tensor,
+        uniforms: Tensor,
+        *,
+        is_clip: bool,
+        given: Tensor | None = None,
+        temperature: float = 0.7,
     ) -> Tensor:
-        """Bins (1, NUM_SLOTS) for pooled text (1, d), one number in [0, 1) per slot."""
-        bins = torch.zeros(1, 0, dtype=torch.int64, device=pooled.device)
-        for slot in range(NUM_SLOTS):
-            padded = F.pad(bins, (0, 1))
-            logits = self.forward(pooled, padded, is_clip=is_clip)[0, slot].double()
+        """Bins (b, NUM_SLOTS) for pooled texts (b, d), one number in [0, 1) per slot (b, NUM_SLOTS).
+
+        Args:
+            given: bins (1, s) of the first slots, if these are settled already.
+        """
+        start = torch.zeros(1, 0, dtype=torch.int64, device=pooled.device)
+        bins = (start if given is None else given).expand(len(pooled), -1)
+        for slot in range(bins.shape[1], NUM_SLOTS):
+            logits = self.forward(pooled, F.pad(bins, (0, 1)), is_clip=is_clip)[:, slot].double()
             mass = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
-            chosen = torch.searchsorted(mass, uniforms[slot : slot + 1].to(mass)).clamp(
-                max=BINS - 1
-            )
-            bins = torch.cat((bins, chosen[None]), dim=1)
+            chosen = torch.searchsorted(mass, uniforms[:, slot : slot + 1].to(mass).contiguous())
+            bins = torch.cat((bins, chosen.clamp(max=BINS - 1)), dim=1)
         return bins
 
 

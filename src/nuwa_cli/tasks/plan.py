@@ -16,6 +16,9 @@ from nuwa_cli.ops.grid import GridShape
 
 OutputKind = Literal["image", "video"]
 
+Box = tuple[float, float, float, float]
+"""(center x, center y, width, height) as shares of the frame."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -28,4 +31,11 @@ class Plan:
     sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
     canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
     layout_frames: int = 0  # frames of the clip that a layout is planned for; 0 = no layout
+    focus: Box | None = None  # a planned subject must stand inside it
     known_tokens: Tensor | None = None  # int64 (1, t, h, w), -1 = to be generated
+
+    @property
+    def has_condition(self) -> bool:
+        """Whether anything but known tokens says what to draw: without, guidance has no effect."""
+        grids = (self.sketch, self.canvas)
+        return bool(self.text.any()) or any(grid is not None for grid in grids)

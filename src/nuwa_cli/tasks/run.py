@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.model.condition import Condition
-from nuwa_cli.model.layout import NUM_SLOTS, box_path, key_boxes, rasterize
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.sampling.events import Progress
-from nuwa_cli.sampling.randomness import uniforms
+from nuwa_cli.tasks.layouts import plan_layout
 from nuwa_cli.tasks.plan import Plan
 
 _MASK = (1 << 64) - 1
@@ -50,21 +48,6 @@ def run_plan(
     return generate_tokens(
         model, condition, plan.grid, sampling, known_tokens=plan.known_tokens, on_event=report
     )[0]
-
-
-@torch.inference_mode()
-def plan_layout(model: Nuwa, plan: Plan, seed: int) -> Tensor:
-    """Layout tokens (1, t, h, w): boxes that the model's planner draws for this text and seed.
-
-    The planner's numbers sit at negative positions, apart from those of the tokens.
-    """
-    device = model.head.weight.device
-    pooled = model.encode(Condition(text=plan.text.to(device))).pooled
-    numbers = uniforms(seed, -torch.arange(NUM_SLOTS, device=device) - 2)
-    keys, is_subject = key_boxes(model.planner.draw(pooled, numbers, is_clip=plan.kind == "video"))
-    boxes = box_path(keys, plan.grid.frames, plan.layout_frames)
-    present = is_subject[:, None].expand(-1, plan.grid.frames)
-    return rasterize(boxes, present, plan.grid)
 
 
 def _mix(seed: int, index: int) -> int:

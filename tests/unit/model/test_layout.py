@@ -80,11 +80,21 @@ def test_a_slot_depends_on_earlier_slots_only() -> None:
 
 def test_drawing_follows_the_teacher_forced_distribution() -> None:
     planner, pooled = _planner(), torch.randn(1, 8)
-    numbers: Tensor = torch.rand(NUM_SLOTS, dtype=torch.float64)
+    numbers: Tensor = torch.rand(1, NUM_SLOTS, dtype=torch.float64)
     bins = planner.draw(pooled, numbers, is_clip=True, temperature=1.0)
     mass = planner(pooled, bins, is_clip=True).double().softmax(-1).cumsum(-1)[0]
     for slot, chosen in enumerate(bins[0].tolist()):
-        assert numbers[slot] <= mass[slot, chosen] + 1e-9
-        assert chosen == 0 or numbers[slot] > mass[slot, chosen - 1] - 1e-9
+        assert numbers[0, slot] <= mass[slot, chosen] + 1e-9
+        assert chosen == 0 or numbers[0, slot] > mass[slot, chosen - 1] - 1e-9
     boxes, is_subject = key_boxes(bins)
     assert boxes.shape == (1, KEY_FRAMES, 4) and is_subject.shape == (1,)
+
+
+def test_drawing_goes_on_from_given_slots_and_samples_do_not_mix() -> None:
+    planner, pooled = _planner(), torch.randn(1, 8)
+    numbers: Tensor = torch.rand(3, NUM_SLOTS, dtype=torch.float64)
+    given = torch.tensor([[1, 30, 2, 9]])
+    bins = planner.draw(pooled.expand(3, -1), numbers, is_clip=True, given=given)
+    assert torch.equal(bins[:, :4], given.expand(3, -1))
+    alone = planner.draw(pooled, numbers[1:2], is_clip=True, given=given)
+    assert torch.equal(bins[1:2], alone)

@@ -1,0 +1,120 @@
+"""Layouts of plans: confined to a region, or found in what is given and continued from there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.layout import OUTSIDE, boxes_of, from_bins, rasterize
+from nuwa_cli.model.nuwa import Nuwa
+from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.presets import get_preset
+from nuwa_cli.tasks.layouts import confine, plan_layout
+from nuwa_cli.tasks.plan import Plan
+
+share = st.floats(0.05, 1.0)
+
+
+@given(boxes=st.tuples(share, share, share, share), focus=st.tuples(share, share, share, share))
+def test_a_confined_box_lies_inside_the_focus_and_keeps_its_shape(
+    boxes: tuple[float, ...], focus: tuple[float, float, float, float]
+) -> None:
+    inside = confine(torch.tensor([boxes]), focus)[0].tolist()
+    for axis in (0, 1):
+        low = focus[axis] - focus[axis + 2] / 2
+        high = focus[axis] + focus[axis + 2] / 2
+        assert inside[axis] - inside[axis + 2] / 2 >= low - 1e-5
+        assert inside[axis] + inside[axis + 2] / 2 <= high + 1e-5
+    assert inside[2] * boxes[3] == pytest.approx(inside[3] * boxes[2], rel=1e-3)
+    assert inside[2] <= boxes[2] + 1e-6
+
+
+def test_a_box_inside_the_focus_stays() -> None:
+    box = torch.tensor([[0.5, 0.6, 0.2, 0.1]])
+    assert torch.allclose(confine(box, (0.5, 0.5, 0.8, 0.8)), box)
+
+
+class _Painter(Nuwa):
+    """Explains token 1 inside the layout's box and token 0 outside, and nothing else."""
+
+    def forward(self, target: Tensor, condition: Condition, *, time_offset: int = 0) -> Tensor:
+        assert condition.layout is not None and time_offset == 0
+        logits = torch.zeros(*target.shape, self.config.visual_vocab)
+        logits[..., 0] = 5.0 * (condition.layout == OUTSIDE)
+        logits[..., 1] = 5.0 * (condition.layout != OUTSIDE)
+        return logits
+
+
+@pytest.fixture(scope="module")
+def painter() -> Nuwa:
+    torch.manual_seed(0)
+    return _Painter(get_preset("test").transformer).eval()
+
+
+def _plan(known: Tensor | None, grid: GridShape, text: int = 5) -> Plan:
+    return Plan(
+        task="predict",
+        kind="video",
+        grid=grid,
+        text=torch.tensor([[text, 0, 0]]),
+        layout_frames=3,
+        known_tokens=known,
+    )
+
+
+def test_the_given_subject_is_found_and_its_path_begins_there(painter: Nuwa) -> None:
+    grid = GridShape(3, 4, 4)
+    known = torch.full((1, 3, 4, 4), -1)
+    known[0, 0] = 0
+    known[0, 0, 2:, :2] = 1
+    layout = plan_layout(painter, _plan(known, grid), seed=0)
+    assert layout.shape == (1, 3, 4, 4)
+    assert torch.equal(layout[0, 0] != OUTSIDE, known[0, 0] == 1)
+
+
+def test_several_given_frames_choose_the_direction(painter: Nuwa) -> None:
+    """Of the planned paths, the one is taken that passes the second given frame best."""
+    grid = GridShape(3, 4, 4)
+    ends = []
+    for column in (0, 2):
+        known = torch.full((1, 3, 4, 4), -1)
+        known[0, :2] = 0
+        known[0, 0, 1:3, 1:3] = 1
+        known[0, 1, 1:3, column : column + 2] = 1
+        layout = plan_layout(painter, _plan(known, grid), seed=1)
+        boxes, _ = boxes_of(layout[0] != OUTSIDE)
+        ends.append(float(boxes[1, 0]))
+    assert ends[0] < ends[1]
+
+
+def test_without_text_there_may_be_nobody(painter: Nuwa) -> None:
+    known = torch.full((1, 3, 4, 4), -1)
+    known[0, 0] = 0
+    layout = plan_layout(painter, _plan(known, GridShape(3, 4, 4), text=0), seed=0)
+    assert bool((layout == OUTSIDE).all())
+
+
+def test_a_hole_in_the_picture_does_not_count(painter: Nuwa) -> None:
+    known = torch.full((1, 3, 16, 16), -1)
+    known[0, 0, :8] = 0
+    known[0, 0, 4:8, 5:11] = 1  # the upper half of something
+    layout = plan_layout(painter, _plan(known, GridShape(3, 16, 16)), seed=0)
+    found = (layout[0, 0] != OUTSIDE)[:8]
+    assert int((found != (known[0, 0, :8] == 1)).sum()) <= 6  # a cell more or less at the sides
+
+
+def test_a_layout_is_a_function_of_the_seed(painter: Nuwa) -> None:
+    plans = [plan_layout(painter, _plan(None, GridShape(3, 4, 4)), seed) for seed in range(8)]
+    again = plan_layout(painter, _plan(None, GridShape(3, 4, 4)), 3)
+    assert torch.equal(plans[3], again)
+    assert any(not torch.equal(plans[0], other) for other in plans[1:])
+
+
+def test_rasterized_boxes_cover_what_they_say() -> None:
+    boxes = from_bins(torch.tensor([[[16, 16, 15, 15]]]))
+    tokens = rasterize(boxes, torch.tensor([[True]]), GridShape(1, 8, 8))
+    assert int((tokens != OUTSIDE).sum()) == 16
