@@ -13,7 +13,7 @@ WEIGHTS := weights/storybook
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test test-all check format bench sprites storybook \
-        train-tokenizer train-model train-reranker train-evaluator export eval clean
+        train-tokenizer train-sketch train-model train-reranker train-evaluator export eval clean
 
 help: ## list the targets
 	@echo 'make demo: a clip of a golfer on grass in out.mp4. All targets:'
@@ -60,8 +60,12 @@ storybook: sprites ## look at a scene of the training world: scene.mp4
 train-tokenizer: sprites ## stage one: pictures to tokens and back (CPU hours)
 	$(BIN)/nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir $(RUNS)/tokenizer
 
+train-sketch: sprites ## stage one for sketches (CPU minutes)
+	$(BIN)/nuwa train sketch --recipe recipes/sketch-cpu.toml --run-dir $(RUNS)/sketch
+
 train-model: sprites ## stage two: tokens for a prompt (CPU hours)
-	$(BIN)/nuwa train model --recipe recipes/model-cpu.toml --run-dir $(RUNS)/model --tokenizer $(RUNS)/tokenizer
+	$(BIN)/nuwa train model --recipe recipes/model-cpu.toml --run-dir $(RUNS)/model \
+	    --tokenizer $(RUNS)/tokenizer --sketch-tokenizer $(RUNS)/sketch
 
 train-reranker: sprites ## the net that --best-of chooses with (minutes; after train-model)
 	$(BIN)/nuwa train reranker --run-dir $(RUNS)/reranker --text $(RUNS)/model/text.json
@@ -71,7 +75,7 @@ train-evaluator: sprites ## the nets that judge in `make eval` (minutes)
 
 export: setup ## finished runs into weights/storybook
 	$(BIN)/nuwa train export --tokenizer $(RUNS)/tokenizer --model $(RUNS)/model \
-	    $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) -o $(WEIGHTS)
+	    --sketch-tokenizer $(RUNS)/sketch $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) -o $(WEIGHTS)
 
 eval: sprites ## measure the model in weights/storybook
 	$(BIN)/nuwa eval --card

@@ -122,8 +122,9 @@ def train_model(
 ) -> None:
     """nuwa train model --recipe recipes/model-cpu.toml --run-dir runs/model --tokenizer runs/tokenizer
 
-    Stage two: learn to write tokens for a prompt (3D encoder-decoder). To train
-    a finished model further, --tokenizer and --start-from both name its folder.
+    Stage two: learn to write tokens for a prompt (3D encoder-decoder). Recipes
+    that train sketches need --sketch-tokenizer. To train a finished model
+    further, --tokenizer, --sketch-tokenizer and --start-from name its folder.
     """
     import torch
 
