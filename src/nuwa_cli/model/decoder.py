@@ -1,7 +1,8 @@
 """Decoder: position vectors and earlier token contents → hidden states.
 
 Strict first layer: its queries know their position only (and the condition), its keys and values are
-contents of strictly earlier neighbors plus one BOS slot. Later layers are ordinary causal 3DNA, the
+contents of strictly earlier neighbors plus one BOS slot. What is known before decoding starts may join
+the position: the layout, and the encoded condition cell that lies under it. Later layers are ordinary causal 3DNA, the
 position itself included. A hidden state therefore never sees its own token, and the prediction at a
 position depends on nothing that is decoded in the same wave or later.
 """
@@ -18,7 +19,7 @@ from nuwa_cli.model.blocks import DecoderBlock
 from nuwa_cli.model.embedding import PositionTables, compute_dtype
 from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.layout import LAYOUT_VOCAB
-from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.grid import GridShape, coordinates, map_coordinates
 from nuwa_cli.ops.nearby import Backend
 from nuwa_cli.ops.nearby_reference import AlwaysVisible
 from nuwa_cli.ops.neighborhood import Extent
@@ -34,6 +35,7 @@ class Decoder(nn.Module):
         self.config = config
         self.content = nn.Embedding(config.visual_vocab, dim)
         self.layout = nn.Embedding(1 + LAYOUT_VOCAB, dim)  # row 0: no layout
+        self.underlay = nn.Linear(dim, dim, bias=False)  # of the condition cell under a position
         self.positions = PositionTables(
             config.max_frames, config.grid_height, config.grid_width, dim
         )
@@ -61,8 +63,10 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Teacher-forced hidden states: (b, n) int64 → (b, n, d)."""
         positions = self.positions(grid, time_offset)
-        if encoded.layout is not None:
-            positions = positions + self.layout_vectors(encoded.layout)
+        places = coordinates(grid, positions.device)
+        given = self.given_vectors(encoded, places, grid)
+        if given is not None:
+            positions = positions + given
         dtype = compute_dtype(positions)
         content = (self.content(target) + positions).to(dtype)
         x = positions.to(dtype).expand(target.shape[0], -1, -1)
@@ -84,10 +88,23 @@ class Decoder(nn.Module):
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def layout_vectors(self, layout: Tensor) -> Tensor:
-        """What a layout adds to positions: int64 (b, …) → (b, n, d)."""
-        vectors: Tensor = self.layout(layout.flatten(1) + 1)
-        return vectors
+    def given_vectors(
+        self, encoded: EncodedCondition, coords: Tensor, grid: GridShape
+    ) -> Tensor | None:
+        """What the layout and the condition cells under some positions add to their vectors:
+        coordinates (n, 3) of `grid` → (b, n, d), or None where neither is given."""
+        frame, row, column = coords.unbind(dim=1)
+        total = None
+        if encoded.layout is not None:
+            total = self.layout(encoded.layout[:, frame, row, column] + 1)
+        if encoded.cells is not None and encoded.grid is not None and encoded.present is not None:
+            source = encoded.grid
+            at = map_coordinates(coords, grid, source)
+            index = (at[:, 0] * source.height + at[:, 1]) * source.width + at[:, 2]
+            cells = self.underlay(encoded.cells[:, index])
+            cells = cells * encoded.present[:, None, None].to(cells.dtype)
+            total = cells if total is None else total + cells
+        return total
 
     def cross_memory(self, index: int, encoded: EncodedCondition) -> CrossMemory:
         """Keys and values of the condition in layer `index`."""

@@ -58,9 +58,7 @@ class DecodeState:
             _StepMemory(decoder.cross_memory(index, encoded), decoder.condition_extent)
             for index in range(len(blocks))
         ]
-        self.frames = _FrameTables(
-            decoder, self.modulations[0], encoded.layout, grid, frames_in_flight
-        )
+        self.frames = _FrameTables(decoder, self.modulations[0], encoded, grid, frames_in_flight)
 
 
 class _FrameTables:
@@ -70,12 +68,12 @@ class _FrameTables:
         self,
         decoder: Decoder,
         modulation: tuple[Tensor, ...],
-        layout: Tensor | None,
+        encoded: EncodedCondition,
         grid: GridShape,
         frames_in_flight: int,
     ) -> None:
         self.decoder = decoder
-        self.layout = layout
+        self.encoded = encoded
         self.modulation = modulation
         self.grid = grid
         self.ring = frames_in_flight
@@ -101,8 +99,9 @@ class _FrameTables:
         coords = coordinates(plane, self.vectors.device)
         coords[:, 0] = frame
         vectors = self.decoder.positions(plane, frame)  # (1, cells, d)
-        if self.layout is not None:
-            vectors = vectors + self.decoder.layout_vectors(self.layout[:, frame])
+        given = self.decoder.given_vectors(self.encoded, coords, self.grid)
+        if given is not None:
+            vectors = vectors + given
         rotary = rotary_table(coords, self.cos.shape[1], self.cos.dtype)
         block = self.decoder.layers[0]
         shift, scale, _, _ = self.modulation
