@@ -40,6 +40,7 @@ class EncodedCondition:
     grid: GridShape | None = None
     cells: Tensor | None = None  # (b, m, d)
     present: Tensor | None = None  # bool (b,): whether a sample has a grid at all
+    sketch: Tensor | None = None  # int64 (b, t, h, w) of the condition grid, passed through
     layout: Tensor | None = None  # int64 (b, t, h, w) on the target's grid, passed through
 
 
@@ -81,7 +82,9 @@ class Encoder(nn.Module):
         if grid is None:
             return EncodedCondition(text, visible, pooled, layout=condition.layout)
         cells, present = self._encode_grid(condition, grid, backend)
-        return EncodedCondition(text, visible, pooled, grid, cells, present, condition.layout)
+        return EncodedCondition(
+            text, visible, pooled, grid, cells, present, condition.sketch, condition.layout
+        )
 
     def _encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         if tokens.shape[1] > self.config.max_text_len:

@@ -2,7 +2,8 @@
 
 Weights are normal with standard deviation 0.02; the projections that write into the residual stream are
 scaled down by √(2·layers), so that its variance does not grow with depth. The last layer of the
-modulation starts at zero: at first, text acts through cross-attention only.
+modulation and what a sketch adds to positions start at zero: at first, conditions act through
+cross-attention only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _STD = 0.02
 _WRITES_RESIDUAL = ("attention.out.weight", "cross.out.weight", "mlp.contract.weight")
+_START_AT_ZERO = ("decoder.modulation.2.", "decoder.sketch.", "decoder.underlay.")
 
 
 def init_weights(model: Nuwa) -> None:
@@ -25,7 +27,7 @@ def init_weights(model: Nuwa) -> None:
         layers = len(model.encoder.blocks if name.startswith("encoder.") else model.decoder.blocks)
         if name.endswith("norm.weight"):
             nn.init.ones_(parameter)
-        elif name.endswith(("bias", ".modulation")) or name.startswith("decoder.modulation.2."):
+        elif name.endswith(("bias", ".modulation")) or name.startswith(_START_AT_ZERO):
             nn.init.zeros_(parameter)
         elif name.endswith(_WRITES_RESIDUAL):
             nn.init.normal_(parameter, std=_STD / math.sqrt(2 * layers))
