@@ -11,7 +11,7 @@ from __future__ import annotations
 from random import Random
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.storybook.catalog import Action, Subject, load_catalog
+from nuwa_cli.storybook.catalog import Action, Place, Subject, load_catalog
 from nuwa_cli.storybook.spec import SceneSpec, SubjectSpec
 
 KINDS = ("image", "video")
@@ -36,6 +36,9 @@ _WAY_ZH: dict[str, tuple[str, ...]] = {
     "toward": ("向我们", "向前"),
     "away": ("向远处", "往远处"),
 }
+_SURFACE = {"en": ("to the surface", "up to the surface"), "zh": ("向水面", "向上往水面")}
+"""Further ways of saying "up" under water."""
+_RISING = ("up", "underwater")
 _TIME_EN = {
     "day": ("by day", "on a sunny day"),
     "sunset": ("at sunset", "in the evening"),
@@ -103,6 +106,12 @@ def _partial(random: Random, spec: SceneSpec) -> str:
     return "place" if mark < 0.04 else "subject" if mark < 0.12 else ""
 
 
+def _ways(spec: SubjectSpec, place: Place, language: str) -> tuple[str, ...]:
+    """Phrases for the direction of travel."""
+    ways = (_WAY_EN if language == "en" else _WAY_ZH)[spec.motion]
+    return ways + _SURFACE[language] if (spec.motion, place.medium) == _RISING else ways
+
+
 # ---- English ----
 
 
@@ -118,7 +127,7 @@ def _english(random: Random, spec: SceneSpec, is_video: bool) -> str:
         if is_video and first.motion in ("left", "right") and random.random() < 0.8:
             text += f" move {_one(random, _WAY_EN[first.motion])}"
         return text + where + _setting_en(random, spec, 0.6)
-    core = _clause_en(random, spec.subjects[0], is_video)
+    core = _clause_en(random, spec.subjects[0], place, is_video)
     text = core + where + _setting_en(random, spec, 0.6)
     if is_video and spec.camera.kind != "static" and random.random() < 0.3:
         text += ", " + _one(random, _CAMERA_EN[spec.camera.kind])
@@ -146,13 +155,13 @@ def _noun_en(random: Random, spec: SubjectSpec, *, names_act: bool = True) -> st
     return _often_first(random, names)
 
 
-def _clause_en(random: Random, spec: SubjectSpec, is_video: bool) -> str:
+def _clause_en(random: Random, spec: SubjectSpec, place: Place, is_video: bool) -> str:
     """Who does what: "a golfer", "a person plays golf", "a red car drives to the left"."""
     catalog = load_catalog()
     subject, action = catalog.subjects[spec.id], catalog.actions[spec.action]
     way = ""
     if spec.motion in _WAY_EN and random.random() < (0.85 if is_video else 0.08):
-        way = " " + _one(random, _WAY_EN[spec.motion])
+        way = " " + _one(random, _ways(spec, place, "en"))
     says_act = random.random() < (0.85 if is_video else 0.5) or bool(way)
     noun = with_article(_noun_en(random, spec, names_act=not says_act))
     if not says_act or not action.plain:
@@ -190,7 +199,7 @@ def _chinese(random: Random, spec: SceneSpec, is_video: bool) -> str:
         if is_video and first.motion in ("left", "right") and random.random() < 0.8:
             way = _one(random, _WAY_ZH[first.motion]) + "移动"
         return setting + who + where + way
-    text = setting + _clause_zh(random, spec.subjects[0], where, is_video)
+    text = setting + _clause_zh(random, spec.subjects[0], place, where, is_video)
     if is_video and spec.camera.kind != "static" and random.random() < 0.3:
         text += "，" + _one(random, _CAMERA_ZH[spec.camera.kind])
     return text
@@ -213,19 +222,19 @@ def _noun_zh(random: Random, spec: SubjectSpec) -> str:
     return f"一{subject.measure}{noun}" if random.random() < 0.6 else noun
 
 
-def _clause_zh(random: Random, spec: SubjectSpec, where: str, is_video: bool) -> str:
+def _clause_zh(random: Random, spec: SubjectSpec, place: Place, where: str, is_video: bool) -> str:
     """Who does what where: "一匹马在草地上奔跑", "在草地上打高尔夫", "草地上的一匹马"."""
     catalog = load_catalog()
     subject, action = catalog.subjects[spec.id], catalog.actions[spec.action]
     way = ""
     if spec.motion in _WAY_ZH and random.random() < (0.85 if is_video else 0.08):
-        way = _one(random, _WAY_ZH[spec.motion])
+        way = _one(random, _ways(spec, place, "zh"))
     says_act = random.random() < (0.85 if is_video else 0.5) or bool(way)
     noun = _noun_zh(random, spec)
     form = random.random()
     if not says_act or not action.zh:
-        place = where.removeprefix("在")
-        return f"{place}的{noun}" if where and form < 0.35 else noun + where
+        there = where.removeprefix("在")
+        return f"{there}的{noun}" if where and form < 0.35 else noun + where
     verb = way + action.zh if way else action.zh_alone
     if _tells_alone(subject, action):
         if form < 0.15:

@@ -47,7 +47,7 @@ def _motion(random: Random, subject: Subject, medium: str, world: WorldConfig) -
         options["bounce"] = rest * 0.5
     else:
         options["toward"] = options["away"] = rest * 0.12
-    flies = subject.moves == "fly" or subject.habitat in ("sea", "space")
+    flies = subject.moves == "fly" or subject.habitat in ("sea", "swim", "space")
     if flies and (subject.moves == "fly" or medium in ("underwater", "space")):
         options["up"] = options["down"] = rest * 0.3
     elif subject.is_alive and subject.habitat == "land":
