@@ -12,7 +12,7 @@ WEIGHTS := weights/storybook
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format bench sprites storybook \
+.PHONY: help setup demo examples test test-all check format bench sprites storybook \
         train-tokenizer train-sketch train-model train-reranker train-evaluator export eval clean
 
 help: ## list the targets
@@ -31,6 +31,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup ## play golf on grass: out.mp4
 	$(BIN)/nuwa t2v "play golf on grass" -o out.mp4 --force
 
+examples: setup ## every example, and examples/out/gallery.html
+	$(MAKE) -C examples
+
 test: setup ## the tests (minutes)
 	$(BIN)/python -m pytest -n 2
 
@@ -38,13 +41,13 @@ test-all: setup ## the slow tests too
 	$(BIN)/python -m pytest -n 2 -m 'not gpu'
 
 check: setup ## lint, format and types
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 
 format: setup ## rewrite the sources in the house format
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks examples
+	$(BIN)/ruff format src tests benchmarks examples
 
 bench: setup ## wavefront against raster decoding
 	$(BIN)/python benchmarks/decode.py
@@ -81,5 +84,5 @@ eval: sprites ## measure the model in weights/storybook
 	$(BIN)/nuwa eval --card
 
 clean: ## remove what was built, but not data, runs or .venv
-	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis out.mp4 scene.mp4 scene-sketch.mp4
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis out.mp4 scene.mp4 scene-sketch.mp4 examples/out
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
