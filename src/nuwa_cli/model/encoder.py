@@ -32,7 +32,7 @@ _TEXT_STEP = 8  # texts are cut to a multiple of this, so that few different len
 
 @dataclass(frozen=True)
 class EncodedCondition:
-    """What the decoder reads: text slots, their mean, and the cells of the condition grid."""
+    """What the decoder reads: text slots, the mean of all there is, cells of the condition grid."""
 
     text: Tensor  # (b, length, d)
     text_visible: Tensor  # bool (b, length)
@@ -64,6 +64,7 @@ class Encoder(nn.Module):
             for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(dim)
+        self.summary = nn.Linear(dim, dim, bias=False)  # of a grid: its cells' mean joins the text's
         self.extent = Extent(*config.condition_extent)
 
     @property
@@ -82,6 +83,9 @@ class Encoder(nn.Module):
         if grid is None:
             return EncodedCondition(text, visible, pooled, layout=condition.layout)
         cells, present = self._encode_grid(condition, grid, backend)
+        # windows are small: without it the first rows would choose a place that the last forbid
+        summary = self.summary(cells.mean(dim=1)) * present[:, None].to(cells.dtype)
+        pooled = pooled + summary
         return EncodedCondition(
             text, visible, pooled, grid, cells, present, condition.sketch, condition.layout
         )

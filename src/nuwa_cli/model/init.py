@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 _STD = 0.02
 _WRITES_RESIDUAL = ("attention.out.weight", "cross.out.weight", "mlp.contract.weight")
-_START_AT_ZERO = ("decoder.modulation.2.", "decoder.sketch.", "decoder.underlay.")
+_START_AT_ZERO = (
+    "decoder.modulation.2.",
+    "decoder.sketch.",
+    "decoder.underlay.",
+    "encoder.summary.",
+)
 
 
 def init_weights(model: Nuwa) -> None:

@@ -3,7 +3,7 @@
 It judges whether a generated picture follows its sketch, so like the evaluator it is trained on
 renders only (`training/train_segmenter.py`) and never used to choose among samples. A small U-net:
 
-    frames (b, 3, S, S) ─ stem, S/2 ─ S/4 ─ S/8 with a summary of the whole picture ─ back to S/2
+    frames (b, 3, S, S) ─ stem, S/2 ─ … ─ S/16 with a summary of the whole picture ─ back to S/2
 
 The summary tells water from sky where a cell alone cannot. Class names are stored in the config, in
 the order of the logits.
@@ -33,8 +33,8 @@ class SegmenterConfig(_Config):
 
     classes: tuple[str, ...]
     image_size: int = 128  # frames are shrunk to this square
-    widths: tuple[int, ...] = (40, 72, 96)  # at S/2, S/4, S/8, …
-    depths: tuple[int, ...] = (1, 1, 1)
+    widths: tuple[int, ...] = (24, 48, 72, 88)  # at S/2, S/4, S/8, S/16
+    depths: tuple[int, ...] = (1, 1, 1, 1)
 
     def __post_init__(self) -> None:
         _require(

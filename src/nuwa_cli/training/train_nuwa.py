@@ -7,8 +7,8 @@ costs next to nothing).
 
 Three things make a small budget go further:
 - cells that hold the subject count `1 + subject_weight` times: backgrounds are easy, subjects are not;
-- the pooled text also predicts the scene's attributes (subject, place, time, motion) through small heads
-  that only exist while training, so that words mean something within the first minute;
+- the pooled condition also predicts the scene's attributes (subject, place, time, motion) through small heads
+  that only exist while training, so that words and sketches mean something within the first minute;
 - a share of the *seen* tokens is replaced at random, so that sampling's own small errors are
   nothing new. The predicted tokens are never touched.
 """
@@ -87,7 +87,7 @@ class ModelStage:
         text = batch.text.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
             encoded = self.nuwa.encode(self._condition(batch, text))
-            attribute_loss = self._attribute_loss(encoded.pooled, text, batch.labels)
+            attribute_loss = self._attribute_loss(encoded, text, batch.labels)
             loss, figures = attribute_loss, {}
             if batch.scenes is not None:
                 token_loss, plain = self._token_loss(batch, encoded)
@@ -233,8 +233,13 @@ class ModelStage:
         normalized: Tensor = weight / weight.mean()
         return normalized
 
-    def _attribute_loss(self, pooled: Tensor, text: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        present = text[:, 0] != 0
+    def _attribute_loss(
+        self, encoded: EncodedCondition, text: Tensor, labels: dict[str, Tensor]
+    ) -> Tensor:
+        """What text and sketch say of the scene; samples without either do not count."""
+        pooled, present = encoded.pooled, text[:, 0] != 0
+        if encoded.present is not None:
+            present = present | encoded.present
         if not bool(present.any()):
             return pooled.sum() * 0.0
         losses = [
