@@ -90,3 +90,13 @@ def inside(
         return Finished(status, shown.out.decode(), shown.err.decode())
 
     return call
+
+
+@pytest.fixture
+def tiny(inside: Run, model_folder: Path) -> Run:
+    """Run a command on the tiny model, inside this process."""
+
+    def run(*words: str | bytes | Path) -> Finished:
+        return inside(*words, "--model", model_folder)
+
+    return run

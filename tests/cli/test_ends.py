@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nuwa_cli.cli import generate
+from nuwa_cli.cli import work as work_module
 from nuwa_cli.cli.main_errors import exit_status, one_line
 from nuwa_cli.cli.output import Output, PlainProgress
 from nuwa_cli.errors import BatchError, EnvironmentFault, MismatchError
@@ -28,7 +28,7 @@ def fail_with(error: BaseException) -> Callable[..., None]:
 def test_a_bug_is_one_line_and_a_log(
     inside: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(generate, "prepare_outputs", fail_with(KeyError("x\ny")))
+    monkeypatch.setattr(work_module, "prepare_outputs", fail_with(KeyError("x\ny")))
     done = inside("t2i", "a secret dog", "-o", "a.png")
     assert done.status == 1
     assert done.stderr.count("\n") == 1
@@ -43,7 +43,7 @@ def test_a_bug_is_one_line_and_a_log(
 
 def test_a_bug_without_a_place_for_the_log(inside: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
-    monkeypatch.setattr(generate, "prepare_outputs", fail_with(ValueError("x")))
+    monkeypatch.setattr(work_module, "prepare_outputs", fail_with(ValueError("x")))
     done = inside("t2i", "a dog", "-o", "a.png")
     assert (done.status, done.stderr.count("\n")) == (1, 1)
     assert "no log could be written" in done.stderr
@@ -66,7 +66,7 @@ def test_statuses(
 ) -> None:
     keep = os.dup(1)  # a closed pipe ends with stdout pointing to nowhere
     try:
-        monkeypatch.setattr(generate, "prepare_outputs", fail_with(error))
+        monkeypatch.setattr(work_module, "prepare_outputs", fail_with(error))
         done = inside("t2i", "a dog", "-o", "a.png")
     finally:
         os.dup2(keep, 1)

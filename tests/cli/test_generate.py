@@ -24,16 +24,6 @@ def recipe_of(nuwa: Run, name: str) -> dict[str, Any]:
     return recipe
 
 
-@pytest.fixture
-def tiny(inside: Run, model_folder: Path) -> Run:
-    """Run a command on the tiny model."""
-
-    def run(*words: str | bytes | Path) -> Any:
-        return inside(*words, "--model", model_folder)
-
-    return run
-
-
 def test_pictures_seeds_and_recipes(nuwa: Run, inside: Run, model_folder: Path, work: Path) -> None:
     """-n numbers the files; item i is, byte for byte, what its own seed gives alone; the recipe
     says how."""

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 import nuwa_cli
-from nuwa_cli.cli import evaluate, generate, info, models, storybook, train, vocab
+from nuwa_cli.cli import (
+    edit,
+    evaluate,
+    generate,
+    info,
+    models,
+    palette,
+    predict,
+    sketch,
+    storybook,
+    train,
+    vocab,
+)
 from nuwa_cli.cli.light import make_light
 from nuwa_cli.cli.main_errors import exit_status, termination_signals
 from nuwa_cli.cli.output import prepare_streams, print_line
@@ -42,6 +54,13 @@ def root(
       nuwa t2v "在草地上打高尔夫球" --seed 7 -o golf.gif
 
     \b
+    From a sketch, a picture, part of a picture, a clip:
+      nuwa sketch2img bus.png -n 3 -o bus.jpg
+      nuwa predict horse.png "the horse runs to the right" -o horse.mp4
+      nuwa edit hill.png "a horse on the grass" --box 40%,50%,30%,30% -o out.png
+      nuwa vedit diver.mp4 "the diver swims to the surface" -o rising.mp4
+
+    \b
     How was it made? The recipe is inside the file:
       nuwa info golf.gif
 
@@ -58,7 +77,19 @@ def root(
         typer.echo(context.get_help())
 
 
-for command in (generate, storybook, info, vocab, models, train, evaluate):
+for command in (
+    generate,
+    sketch,
+    predict,
+    edit,
+    storybook,
+    palette,
+    info,
+    vocab,
+    models,
+    train,
+    evaluate,
+):
     command.register(app)
 make_light(app)
 

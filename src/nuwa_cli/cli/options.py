@@ -30,6 +30,9 @@ MAX_FRAMES = 10_000
 MAX_FPS = 120.0
 
 Prompts = Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to make.")]
+OptionalPrompt = Annotated[
+    str | None, typer.Argument(metavar="PROMPT", help="What it shows.", show_default=False)
+]
 SeedText = Annotated[str, typer.Option("--seed", metavar="N|random", help="Same seed, same file.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -118,6 +121,16 @@ class ClipOptions:
             check_range("frames", self.frames, 1, MAX_FRAMES)
         if self.fps is not None:
             check_range("fps", self.fps, 0.1, MAX_FPS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How an input of another size becomes the model's square."""
+
+    fit: Annotated[
+        Literal["crop", "pad", "stretch"] | None,
+        typer.Option("--fit", help="How an input of another shape meets the model's square."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

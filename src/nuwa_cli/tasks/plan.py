@@ -38,4 +38,5 @@ class Plan:
     def has_condition(self) -> bool:
         """Whether anything but known tokens says what to draw: without, guidance has no effect."""
         grids = (self.sketch, self.canvas)
-        return bool(self.text.any()) or any(grid is not None for grid in grids)
+        has_grid = any(grid is not None for grid in grids)
+        return has_grid or self.layout_frames > 0 or bool(self.text.any())

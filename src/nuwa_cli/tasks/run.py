@@ -1,4 +1,4 @@
-"""Run any plan: the only task module that knows the model and the sampler."""
+"""Run any plan: with `layouts.py` the only task module that knows the model and the sampler."""
 
 from __future__ import annotations
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from nuwa_cli.config import NuwaConfig
-from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.tasks.inputs import TaskInputs
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.prompt import check_prompt
-from nuwa_cli.tokenizer.text import TextTokenizer
+from nuwa_cli.tasks.toolkit import Toolkit
 
 
-def plan_text_to_image(prompt: str, text: TextTokenizer, config: NuwaConfig) -> Plan:
+def plan_text_to_image(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     """Plan one picture. Raises UsageError for an unusable prompt."""
     return Plan(
         task="t2i",
         kind="image",
-        grid=GridShape(1, config.grid_height, config.grid_width),
-        text=text.encode_batch([check_prompt(prompt)], config.max_text_len),
+        grid=toolkit.grid(),
+        text=toolkit.prompt_tokens(inputs.prompt),
         layout_frames=1,
     )

@@ -3,26 +3,17 @@ decoder only ever looks at the last few frames (3DNA) and later frames share the
 
 from __future__ import annotations
 
-from nuwa_cli.config import NuwaConfig
-from nuwa_cli.errors import UsageError
-from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.tasks.inputs import TaskInputs
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.prompt import check_prompt
-from nuwa_cli.tokenizer.text import TextTokenizer
-
-MAX_FRAMES = 10_000
+from nuwa_cli.tasks.toolkit import Toolkit
 
 
-def plan_text_to_video(
-    prompt: str, text: TextTokenizer, config: NuwaConfig, *, num_frames: int
-) -> Plan:
+def plan_text_to_video(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     """Plan one clip. Raises UsageError for an unusable prompt or length."""
-    if not 1 <= num_frames <= MAX_FRAMES:
-        raise UsageError(f"frames '{num_frames}': out of range; give 1 … {MAX_FRAMES}")
     return Plan(
         task="t2v",
         kind="video",
-        grid=GridShape(num_frames, config.grid_height, config.grid_width),
-        text=text.encode_batch([check_prompt(prompt)], config.max_text_len),
-        layout_frames=config.clip_frames,
+        grid=toolkit.grid(inputs.clip_length()),
+        text=toolkit.prompt_tokens(inputs.prompt),
+        layout_frames=toolkit.config.clip_frames,
     )

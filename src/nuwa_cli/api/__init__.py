@@ -1,0 +1,27 @@
+"""The library: load a model, run a task, get frames.
+
+    from nuwa_cli.api import NuwaPipeline
+    pipeline = NuwaPipeline.load()
+    pipeline.text_to_video("play golf on grass", seed=7).save("golf.mp4")
+
+This is the one place where weights, tasks and media meet; the command line is its thin client.
+
+    given.py      what the user gives, at any size
+    fitting.py    … into the model's square
+    drawing.py    tokens and frames of a plan, the best of several candidates
+    detail.py     what a given frame shows finer than tokens can, carried into later frames
+    finish.py     … back to the user's pixels
+    recipe.py     everything that made an output, as data
+    engine.py     runs any task: one call, one output
+    pipeline.py   one method a task
+"""
+
+from __future__ import annotations
+
+from nuwa_cli.api.drawing import OnProgress
+from nuwa_cli.api.engine import RunOptions, SamplingOverrides
+from nuwa_cli.api.generated import Generated
+from nuwa_cli.api.given import Given
+from nuwa_cli.api.pipeline import NuwaPipeline
+
+__all__ = ["Generated", "Given", "NuwaPipeline", "OnProgress", "RunOptions", "SamplingOverrides"]

@@ -1,0 +1,149 @@
+"""What every generating command does: check, name the outputs, load a model, draw, write, report.
+
+Everything that can be refused is refused before a model is loaded: options and output names when a
+`Work` is made, inputs by the command, and only then `draw`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nuwa_cli.cli.options import ClipOptions, ModelOptions, OutputOptions, SamplingOptions
+from nuwa_cli.cli.output import Output, prepare_outputs
+from nuwa_cli.errors import UsageError
+from nuwa_cli.tasks.prompt import check_prompt
+from nuwa_cli.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from nuwa_cli.api import Generated, Given
+    from nuwa_cli.hub.model_config import ModelConfig
+
+Facts = Callable[[Path, "Generated"], dict[str, Any]]
+"""More facts of a finished file, for the JSON result."""
+
+
+class Work:
+    """One run of a generating command: its jobs, and the files that they become."""
+
+    def __init__(
+        self,
+        task: str,
+        prompts: Sequence[str | None],
+        output: OutputOptions,
+        sampling: SamplingOptions,
+        model: ModelOptions,
+        clip: ClipOptions | None = None,
+    ) -> None:
+        """Check every option and name every file; a prompt of None is none.
+
+        Raises UsageError, OutputError.
+        """
+        self._started = time.monotonic()
+        self.task = TASKS[task]
+        self.output, self.sampling, self.model = output, sampling, model
+        self.clip = clip or ClipOptions()
+        sampling.check()
+        self.clip.check()
+        for prompt in prompts:
+            if prompt is not None:
+                check_prompt(prompt)
+            elif sampling.best_of is not None and sampling.best_of > 1:
+                raise UsageError(
+                    f"best-of '{sampling.best_of}': there is no prompt to judge by; "
+                    "give one, or leave --best-of out"
+                )
+        first = sampling.first_seed()
+        self.jobs = [
+            (prompt or "", first + index) for prompt in prompts for index in range(sampling.num)
+        ]
+        self.paths = prepare_outputs(
+            output.output, self.task.kind, len(self.jobs), force=output.force
+        )
+        self.voice = Output(as_json=output.json, quiet=output.quiet)
+
+    def config(self) -> ModelConfig:
+        """The model's config, without its weights. Raises InputError."""
+        from nuwa_cli.hub.catalog import find_model
+        from nuwa_cli.hub.model_dir import read_config
+
+        return read_config(find_model(self.model.model))
+
+    def draw(self, given: Given | None = None, facts: Facts | None = None) -> None:
+        """Load the model and make every output; with --dry-run only name them."""
+        if self.output.dry_run:
+            for path, (prompt, seed) in zip(self.paths, self.jobs, strict=True):
+                self.voice.result(path, {"prompt": prompt, "seed": seed})
+            self.voice.finish(self.task.name, dry_run=True)
+            return
+
+        from nuwa_cli.api import NuwaPipeline
+
+        model = self.model
+        pipeline = NuwaPipeline.load(
+            model.model, device=model.device, dtype=model.dtype, attention=model.attention
+        )
+        self._say_notes(pipeline, given)
+        is_video = self.task.kind == "video"
+        inputs: dict[str, Any] = {
+            "given": given,
+            "best_of": self.sampling.best_of,
+            **self.sampling.overrides(),
+        }
+        if is_video:
+            inputs.update(num_frames=self.clip.frames, fps=self.clip.fps)
+        with self.voice.progress(len(self.jobs), "clip" if is_video else "picture") as progress:
+            for path, (prompt, seed) in zip(self.paths, self.jobs, strict=True):
+                generated = pipeline.run(
+                    self.task.name, prompt, seed=seed, on_progress=progress.step, **inputs
+                )
+                generated.save(
+                    path, force=self.output.force, with_recipe=not self.output.no_metadata
+                )
+                progress.next()
+                more = facts(path, generated) if facts else {}
+                self.voice.result(path, {**_facts(generated), **more})
+        self.voice.finish(
+            self.task.name,
+            model=pipeline.identity,
+            seconds=round(time.monotonic() - self._started, 3),
+        )
+
+    def _say_notes(self, pipeline: Any, given: Given | None) -> None:
+        for prompt in dict.fromkeys(prompt for prompt, _ in self.jobs if prompt):
+            for note in pipeline.notes(prompt):
+                self.voice.note(note)
+        if given is None:
+            return
+
+        from nuwa_cli.api.fitting import choose_fit
+
+        fit = choose_fit(given, pipeline.model.config.tokenizer.image_size)
+        if fit is None or not fit.describe():
+            return
+        if given.masks is None:
+            self.voice.note(f"input: {fit.describe()}")
+        else:
+            left, top, width, height = fit.window
+            self.voice.note(
+                f"region: repainted in a window of {width}x{height} pixels at {left},{top}, "
+                f"which the model sees as {fit.size}x{fit.size}"
+            )
+
+
+def _facts(generated: Generated) -> dict[str, Any]:
+    frames, height, width = generated.frames.shape[:3]
+    return {
+        "prompt": generated.recipe["prompt"],
+        "seed": generated.seed,
+        "sample_seed": generated.recipe["sample_seed"],
+        "score": generated.score,
+        "width": width,
+        "height": height,
+        "frames": frames,
+        "fps": generated.fps,
+        **({"fit": generated.fit} if "window" in generated.recipe else {}),
+        "recipe": generated.recipe,
+    }
