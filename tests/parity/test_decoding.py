@@ -93,6 +93,7 @@ def decoded(
     has_layout=st.booleans(),
     guidance=st.sampled_from([1.0, 2.5]),
     has_known=st.booleans(),
+    persistence=st.sampled_from([0.0, 1.5]),
     seed=SEED,
 )
 def test_full_forward_raster_and_wavefront_agree(
@@ -103,12 +104,15 @@ def test_full_forward_raster_and_wavefront_agree(
     has_layout: bool,
     guidance: float,
     has_known: bool,
+    persistence: float,
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
     model = lively(dataclasses.replace(BASE, extent=extent))
     condition = random_condition(condition_grid, has_both, grid if has_layout else None)
-    sampling = SamplingConfig(seed=seed, guidance_scale=guidance, top_k=11, top_p=0.95)
+    sampling = SamplingConfig(
+        seed=seed, guidance_scale=guidance, top_k=11, top_p=0.95, persistence=persistence
+    )
     known = None
     if has_known:
         known = torch.randint(0, BASE.visual_vocab, grid.sides)

@@ -34,6 +34,7 @@ class SamplingOverrides(TypedDict, total=False):
     top_k: int
     top_p: float
     guidance_scale: float
+    persistence: float
 
 
 class RunOptions(SamplingOverrides, total=False):

@@ -40,7 +40,7 @@ def make_recipe(
         "best_of": best_of,
     }
     if clip is not None:
-        options |= {"frames": clip[0], "fps": clip[1]}
+        options |= {"frames": clip[0], "fps": clip[1], "persistence": settings.persistence}
     if task == "vedit":
         options["keep_first"] = given.keep_first
     if fit is not None:

@@ -108,12 +108,16 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """Length and speed of a clip."""
+    """Length and speed of a clip, and how calm it is."""
 
     frames: Annotated[
         int | None, typer.Option("--frames", help="Number of frames.", metavar="N")
     ] = None
     fps: Annotated[float | None, typer.Option("--fps", help="Frames a second.")] = None
+    persistence: Annotated[
+        float | None,
+        typer.Option("--persistence", help="Hold still backgrounds; 0 = as learned."),
+    ] = None
 
     def check(self) -> None:
         """Raise UsageError for any value out of range."""
@@ -121,6 +125,11 @@ class ClipOptions:
             check_range("frames", self.frames, 1, MAX_FRAMES)
         if self.fps is not None:
             check_range("fps", self.fps, 0.1, MAX_FPS)
+        SamplingConfig(**self.overrides())
+
+    def overrides(self) -> dict[str, Any]:
+        """The sampling value that was given, by its name in SamplingConfig."""
+        return {} if self.persistence is None else {"persistence": self.persistence}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -230,6 +230,7 @@ def export(
     temperature: Annotated[float, typer.Option("--temperature", help="Default.")] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", help="Default; 0 = off.")] = 0,
     top_p: Annotated[float, typer.Option("--top-p", help="Default; 1 = off.")] = 0.95,
+    persistence: Annotated[float, typer.Option("--persistence", help="Default; 0 = off.")] = 0.0,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Default.")] = 1,
 ) -> None:
     """nuwa train export --tokenizer runs/tokenizer --model runs/model -o weights/storybook
@@ -244,7 +245,11 @@ def export(
         model,
         out,
         defaults=SamplingConfig(
-            guidance_scale=guidance, temperature=temperature, top_k=top_k, top_p=top_p
+            guidance_scale=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            persistence=persistence,
         ),
         best_of=best_of,
         sketch_tokenizer=sketch_tokenizer,

@@ -93,7 +93,7 @@ class Work:
             **self.sampling.overrides(),
         }
         if is_video:
-            inputs.update(num_frames=self.clip.frames, fps=self.clip.fps)
+            inputs.update(num_frames=self.clip.frames, fps=self.clip.fps, **self.clip.overrides())
         with self.voice.progress(len(self.jobs), "clip" if is_video else "picture") as progress:
             for path, (prompt, seed) in zip(self.paths, self.jobs, strict=True):
                 generated = pipeline.run(

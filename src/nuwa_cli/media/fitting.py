@@ -109,7 +109,7 @@ def plan_fit(
     """The fit of a source (height, width) to a square of `size` pixels.
 
     `crop` takes the middle, or with `focus` (left, top, right, bottom) a square around that, large
-    enough to show what surrounds it: padded only where the focus is longer than the picture is wide.
+    enough to show what surrounds it, at most twice magnified: padded only where the focus is longer than the picture is wide.
     """
     assert mode in FIT_MODES, mode
     short, long = sorted((height, width))
@@ -119,7 +119,7 @@ def plan_fit(
     if mode == "crop" and focus is not None:
         left, top, right, bottom = focus
         longer = max(right - left, bottom - top)
-        side = min(max(math.ceil(_CONTEXT * longer), size), short)
+        side = min(max(math.ceil(_CONTEXT * longer), size // 2), short)
         if longer > short:
             side = min(math.ceil(_LEAST_CONTEXT * longer), long)
         center = ((left + right) / 2, (top + bottom) / 2)

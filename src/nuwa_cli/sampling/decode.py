@@ -22,6 +22,7 @@ from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.logits import draw, filter_logits, guide
 from nuwa_cli.ops.neighborhood import Extent
 from nuwa_cli.sampling.events import OnEvent, Progress
+from nuwa_cli.sampling.persistence import Persistence
 from nuwa_cli.sampling.randomness import uniforms
 from nuwa_cli.sampling.schedule import DecodeOrder, Schedule
 
@@ -149,11 +150,17 @@ def decode_waves(
         state = model.start_decoding(
             streams.to(device), grid, frames_in_flight=schedule.frames_in_flight
         )
+        layout = None if condition.layout is None else condition.layout[0]
+        # without a look at earlier frames, these may still be undecided
+        nats = sampling.persistence if model.config.extent[0] > 1 else 0.0
+        persistence = Persistence(nats, grid, layout, device)
     for positions in schedule.waves():
         with torch.inference_mode():
             coords = torch.tensor(positions, device=device)
             wave = Wave(coords, last_frame=positions[-1][0])
-            decoded = _decode_wave(model, wave, state, grid, sampling, seed, known_tokens)
+            decoded = _decode_wave(
+                model, wave, state, grid, sampling, persistence, seed, known_tokens
+            )
         yield decoded
 
 
@@ -163,6 +170,7 @@ def _decode_wave(
     state: DecodeState,
     grid: GridShape,
     sampling: SamplingConfig,
+    persistence: Persistence,
     seed: int,
     known_tokens: Tensor | None,
 ) -> DecodedWave:
@@ -173,7 +181,7 @@ def _decode_wave(
         guide(logits[0], logits[1], sampling.guidance_scale) if len(logits) > 1 else logits[0]
     )
     filtered = filter_logits(
-        combined,
+        persistence.favor(combined, wave.coords),
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
@@ -183,6 +191,7 @@ def _decode_wave(
         known = known_tokens.to(place.device)[frame, row, column]
         tokens = torch.where(known >= 0, known, tokens)
     model.write_tokens(wave, tokens, state)
+    persistence.keep(wave.coords, tokens)
     return DecodedWave(wave.coords, combined, tokens)
 
 

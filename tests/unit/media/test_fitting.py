@@ -82,7 +82,7 @@ def test_a_picture_of_the_right_size_is_copied(mode: str) -> None:
 
 def test_a_window_of_the_right_size_is_copied() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (1, 60, 80, 3), dtype=np.uint8)
-    fit = plan_fit(60, 80, 32, "crop", focus=(40, 20, 50, 30))
+    fit = plan_fit(60, 80, 32, "crop", focus=(40, 20, 60, 30))
     left, top, width, height = fit.window
     assert (width, height) == (32, 32)
     part = frames[:, top : top + 32, left : left + 32]
@@ -90,6 +90,10 @@ def test_a_window_of_the_right_size_is_copied() -> None:
     back, place = fit.restore(part)
     assert place == (left, top)
     assert (back == part).all()
+
+
+def test_a_small_region_is_magnified_twice_at_most() -> None:
+    assert plan_fit(60, 80, 32, "crop", focus=(40, 20, 44, 22)).window[2:] == (16, 16)
 
 
 @pytest.mark.parametrize(
