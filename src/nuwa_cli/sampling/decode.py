@@ -151,9 +151,8 @@ def decode_waves(
             streams.to(device), grid, frames_in_flight=schedule.frames_in_flight
         )
         layout = None if condition.layout is None else condition.layout[0]
-        # without a look at earlier frames, these may still be undecided
-        nats = sampling.persistence if model.config.extent[0] > 1 else 0.0
-        persistence = Persistence(nats, grid, layout, device)
+        extent = Extent(*model.config.extent)
+        persistence = Persistence(sampling.persistence, grid, layout, extent, device)
     for positions in schedule.waves():
         with torch.inference_mode():
             coords = torch.tensor(positions, device=device)

@@ -1,9 +1,10 @@
-"""Persistence: what stands still in a clip is favored to go on standing there.
+"""Persistence: what a frame shows is favored to be there still, or to have moved on as planned.
 
-Every cell of a still background is drawn anew in every frame, and each draw may slip. So a number of nats
-is added to the logit of the token that stood in the same cell one frame before. That cell belongs to an
-earlier wave in any schedule, so wavefront and raster order still agree. Where a layout says that the
-subject is, or just was, nothing is added: what moves shall move.
+Every cell is drawn anew in every frame, and each draw may slip. So a number of nats is added to the logit
+of a token of the frame before: in a still background that of the same cell; inside the box of a layout
+that of the cell from which the box has moved here. Either lies within the attention window of the
+position, hence in an earlier wave in any schedule: wavefront and raster order still agree. Cells that
+the box uncovers are left to the model.
 """
 
 from __future__ import annotations
@@ -13,36 +14,68 @@ from torch import Tensor
 
 from nuwa_cli.model.layout import OUTSIDE
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.neighborhood import Extent
+
+_RING = 3  # frames of tokens kept: within the window no frame is more than one ahead
 
 
 class Persistence:
-    """The last token of every cell, and how strongly it is favored."""
+    """The tokens of the last frames, and how strongly they are favored."""
 
     def __init__(
-        self, nats: float, grid: GridShape, layout: Tensor | None, device: torch.device
+        self,
+        nats: float,
+        grid: GridShape,
+        layout: Tensor | None,
+        extent: Extent,
+        device: torch.device,
     ) -> None:
         """`layout`: int64 (t, h, w), or None where nothing is known of a subject."""
-        self.nats = nats
-        self.last = torch.full((grid.height, grid.width), -1, dtype=torch.int64, device=device)
-        self.is_background = None
-        if layout is not None:
-            outside = layout.to(device) <= OUTSIDE  # an absent layout (-1) says nothing: all is
-            before = torch.cat((outside[:1], outside[:-1]))
-            self.is_background = outside & before
+        # a model that looks at no earlier frame may decode it in the same wave
+        self.nats = nats if extent.frames > 1 else 0.0
+        self.grid = grid
+        self.tokens = torch.zeros(
+            (_RING, grid.height, grid.width), dtype=torch.int64, device=device
+        )
+        self.layout = None if layout is None else layout.to(device)
+        if self.layout is not None and self.nats:
+            reach = (extent.height // 2, extent.width // 2)
+            self.shift = _shifts(self.layout, reach)
 
     def favor(self, logits: Tensor, coords: Tensor) -> Tensor:
         """Logits (n, v) of the positions (n, 3), with those of the tokens before them raised."""
         if self.nats == 0.0:
             return logits
         frame, row, column = coords.unbind(dim=1)
-        tokens = self.last[row, column]
-        is_held = (tokens >= 0) & (frame > 0)
-        if self.is_background is not None:
-            is_held &= self.is_background[frame, row, column]
+        is_held = frame > 0
+        before = (frame - 1).clamp(min=0)
+        if self.layout is not None:
+            inside = self.layout[frame, row, column] > OUTSIDE
+            shift = self.shift[frame] * inside[:, None]
+            row, column = row - shift[:, 0], column - shift[:, 1]
+            is_held &= (row >= 0) & (row < self.grid.height)
+            is_held &= (column >= 0) & (column < self.grid.width)
+            row, column = row.clamp(0, self.grid.height - 1), column.clamp(0, self.grid.width - 1)
+            is_held &= (self.layout[before, row, column] > OUTSIDE) == inside
+        tokens = self.tokens[before % _RING, row, column]
         bonus = is_held.to(logits.dtype)[:, None] * self.nats
-        return logits.scatter_add(1, tokens.clamp(min=0)[:, None], bonus)
+        return logits.scatter_add(1, tokens[:, None], bonus)
 
     def keep(self, coords: Tensor, tokens: Tensor) -> None:
         """Remember the tokens (n,) that were drawn at positions (n, 3)."""
-        _, row, column = coords.unbind(dim=1)
-        self.last[row, column] = tokens
+        frame, row, column = coords.unbind(dim=1)
+        self.tokens[frame % _RING, row, column] = tokens
+
+
+def _shifts(layout: Tensor, reach: tuple[int, int]) -> Tensor:
+    """Whole cells that the box of a layout (t, h, w) moves into each frame: int64 (t, 2), rows and
+    columns; what does not fit into the window (`reach`) is not followed."""
+    sides = []
+    for dim, limit in ((2, reach[0]), (1, reach[1])):
+        line = (layout > OUTSIDE).any(dim=dim)  # (t, cells)
+        places = torch.arange(line.shape[1], device=layout.device)
+        center = (line * places).sum(dim=1) / line.sum(dim=1).clamp(min=1)
+        cell = (center + 0.5).floor().long()
+        steps = cell.diff(prepend=cell[:1])
+        sides.append(steps * (steps.abs() <= limit))
+    return torch.stack(sides, dim=1)

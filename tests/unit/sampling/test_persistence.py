@@ -1,47 +1,64 @@
-"""Persistence: the token of the frame before is favored where nothing moves, and only there."""
+"""Persistence: a token of the frame before is favored where nothing moves, and moves with the box."""
 
 from __future__ import annotations
 
 import torch
 
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.neighborhood import Extent
 from nuwa_cli.sampling.persistence import Persistence
 
-GRID = GridShape(3, 2, 2)
+GRID = GridShape(4, 1, 5)
+EXTENT = Extent(3, 3, 3)
 CPU = torch.device("cpu")
+TOKENS = torch.tensor([4, 0, 1, 2, 3])
 
 
 def _cells(frame: int) -> torch.Tensor:
-    return torch.tensor([[frame, row, column] for row in range(2) for column in range(2)])
+    return torch.tensor([[frame, 0, column] for column in range(5)])
+
+
+def _logits() -> torch.Tensor:
+    return torch.zeros(5, 6, dtype=torch.float64)
 
 
 def test_the_token_before_is_raised_by_so_many_nats() -> None:
-    held = Persistence(1.5, GRID, None, CPU)
-    logits = torch.zeros(4, 5, dtype=torch.float64)
+    held = Persistence(1.5, GRID, None, EXTENT, CPU)
+    logits = _logits()
     assert torch.equal(held.favor(logits, _cells(0)), logits)  # nothing came before
-    held.keep(_cells(0), torch.tensor([4, 0, 1, 2]))
-    raised = held.favor(logits, _cells(1))
-    assert raised.argmax(dim=1).tolist() == [4, 0, 1, 2]
-    assert float(raised.max()) == 1.5 and float(raised.sum()) == 6.0
+    for frame in range(3):
+        tokens = (TOKENS + frame) % 6
+        held.keep(_cells(frame), tokens)
+        raised = held.favor(logits, _cells(frame + 1))
+        assert torch.equal(raised.argmax(dim=1), tokens)
+        assert float(raised.max()) == 1.5 and float(raised.sum()) == 7.5
     assert float(logits.sum()) == 0.0  # what was given is left alone
-    held.keep(_cells(1), torch.tensor([3, 3, 3, 3]))
-    assert held.favor(logits, _cells(2)).argmax(dim=1).tolist() == [3, 3, 3, 3]
 
 
-def test_where_the_subject_is_or_just_was_nothing_is_added() -> None:
+def test_what_is_in_the_box_moves_with_it_and_what_it_uncovers_is_free() -> None:
     layout = torch.zeros(GRID.sides, dtype=torch.int64)
-    layout[1, 0, 0] = 7  # the subject enters a cell in frame 1 and leaves it in frame 2
-    held = Persistence(2.0, GRID, layout, CPU)
-    logits = torch.zeros(4, 5, dtype=torch.float64)
-    for frame in range(1, 3):
-        held.keep(_cells(frame - 1), torch.tensor([1, 1, 1, 1]))
-        raised = held.favor(logits, _cells(frame))
-        assert raised[0].tolist() == [0.0] * 5
-        assert raised[1:, 1].tolist() == [2.0] * 3
+    for frame, first in enumerate((0, 1, 1, 3)):  # a box of two cells: a step, a rest, a leap
+        layout[frame, 0, first : first + 2] = 7
+    held = Persistence(2.0, GRID, layout, EXTENT, CPU)
+    expected = (
+        {1: 4, 2: 0, 3: 2, 4: 3},  # 1 and 2 come from 0 and 1; 0 was uncovered
+        {0: 4, 1: 0, 2: 1, 3: 2, 4: 3},
+        {0: 4, 3: None, 4: None},  # two cells at once are beyond the window
+    )
+    for frame, favored in enumerate(expected):
+        held.keep(_cells(frame), TOKENS)
+        raised = held.favor(_logits(), _cells(frame + 1))
+        for column in range(5):
+            token = favored.get(column)
+            if token is None:
+                assert float(raised[column].sum()) == 0.0, (frame, column)
+            else:
+                assert float(raised[column, token]) == 2.0, (frame, column)
 
 
-def test_zero_is_off() -> None:
-    held = Persistence(0.0, GRID, None, CPU)
-    held.keep(_cells(0), torch.tensor([1, 1, 1, 1]))
-    logits = torch.randn(4, 5)
-    assert held.favor(logits, _cells(1)) is logits
+def test_zero_is_off_and_so_is_a_model_without_a_past() -> None:
+    logits = torch.randn(5, 6)
+    for nats, extent in ((0.0, EXTENT), (2.0, Extent(1, 3, 3))):
+        held = Persistence(nats, GRID, None, extent, CPU)
+        held.keep(_cells(0), TOKENS)
+        assert held.favor(logits, _cells(1)) is logits
