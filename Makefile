@@ -13,7 +13,7 @@ WEIGHTS := weights/storybook
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo examples test test-all check format bench sprites storybook \
-        train-tokenizer train-sketch train-model train-reranker train-evaluator export eval clean
+        train-tokenizer train-sketch train-model train-reranker train-evaluator train-segmenter export eval clean
 
 help: ## list the targets
 	@echo 'make demo: a clip of a golfer on grass in out.mp4. All targets:'
@@ -75,6 +75,9 @@ train-reranker: sprites ## the net that --best-of chooses with (minutes; after t
 
 train-evaluator: sprites ## the nets that judge in `make eval` (minutes)
 	$(BIN)/nuwa train evaluator --run-dir $(RUNS)/evaluator -o $(WEIGHTS)
+
+train-segmenter: sprites ## the net that judges sketches in `make eval` (minutes)
+	$(BIN)/nuwa train segmenter --run-dir $(RUNS)/segmenter -o $(WEIGHTS)
 
 export: setup ## finished runs into weights/storybook
 	$(BIN)/nuwa train export --tokenizer $(RUNS)/tokenizer --model $(RUNS)/model \

@@ -31,7 +31,7 @@ _STORYBOOK = Preset(
     tokenizer=VQGANConfig(image_size=256),
     # Class maps are simple: half the resolution and a quarter of the width say all of them.
     sketch_tokenizer=VQGANConfig(
-        in_channels=32,  # classes of media.palette
+        in_channels=32,  # classes of sketches.palette
         image_size=128,
         stem_factor=4,
         widths=(64, 128),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nuwa_cli.media.palette import CLASS_ID, SKETCH_CLASSES
+from nuwa_cli.sketches.palette import CLASS_ID, SKETCH_CLASSES
 
 Run = Callable[..., Any]
 

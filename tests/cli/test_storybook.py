@@ -46,7 +46,7 @@ def test_scene_and_sketch(inside: Run, work: Path) -> None:
     assert facts["recipe"]["digital_source_type"].endswith("/algorithmicMedia")
     assert set(facts["recipe"]["captions"]) == {"en", "zh"}
 
-    from nuwa_cli.media.palette import SKETCH_CLASSES
+    from nuwa_cli.sketches.palette import SKETCH_CLASSES
 
     with Image.open(work / "a-sketch.png") as sketch:
         colours = np.unique(np.asarray(sketch).reshape(-1, 3), axis=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nuwa_cli.api.given import FitMode, Given, Mask
-from nuwa_cli.media.fitting import Fit, plan_fit
+from nuwa_cli.compositing.fitting import Fit, plan_fit
 from nuwa_cli.tasks.inputs import TaskInputs
 
 Box = tuple[int, int, int, int]

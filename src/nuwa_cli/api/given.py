@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nuwa_cli.compositing.fitting import FIT_MODES
 from nuwa_cli.errors import UsageError
-from nuwa_cli.media.fitting import FIT_MODES
-from nuwa_cli.media.palette import NUM_SKETCH_CLASSES
 from nuwa_cli.media.stills import Picture
+from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
 
 FitMode = Literal["crop", "pad", "stretch"]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]

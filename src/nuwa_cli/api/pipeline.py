@@ -31,7 +31,7 @@ class NuwaPipeline(Engine):
         fit: FitMode | None = None,
         **options: Unpack[RunOptions],
     ) -> Generated:
-        """Draw a picture of a sketch (S2I): class ids (H, W) of `media.palette`, any size.
+        """Draw a picture of a sketch (S2I): class ids (H, W) of `sketches.palette`, any size.
 
         Raises UsageError for unusable inputs, InputError when the model reads no sketches.
         """

@@ -23,6 +23,7 @@ from nuwa_cli.cli import (
     sketch,
     storybook,
     train,
+    train_segmenter,
     vocab,
 )
 from nuwa_cli.cli.light import make_light
@@ -88,6 +89,7 @@ for command in (
     vocab,
     models,
     train,
+    train_segmenter,
     evaluate,
 ):
     command.register(app)

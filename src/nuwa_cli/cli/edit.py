@@ -142,7 +142,7 @@ def vedit(
     work.voice.note(f"'{video}': {count} frames at {fps:g} a second{begin} are edited")
 
     from nuwa_cli.api import Given
-    from nuwa_cli.media.regions import build_masks
+    from nuwa_cli.compositing.regions import build_masks
 
     masks = None
     if not spec.is_empty:
@@ -168,7 +168,7 @@ def _repaint(work: Work, image: Path, region: RegionOptions, fit: FitOptions) ->
     picture = read_still(image, work.voice)
 
     from nuwa_cli.api import Given
-    from nuwa_cli.media.regions import build_mask
+    from nuwa_cli.compositing.regions import build_mask
 
     height, width = picture.pixels.shape[:2]
     mask = build_mask(spec, height, width, picture.alpha)

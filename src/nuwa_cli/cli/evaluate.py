@@ -10,6 +10,7 @@ import typer
 from nuwa_cli.cli.options import MAX_BEST_OF, ModelOptions, check_range, takes_options
 from nuwa_cli.cli.output import Output, print_json, print_line
 from nuwa_cli.config import SamplingConfig
+from nuwa_cli.evaluation.settings import EvaluationSettings
 from nuwa_cli.media.atomic import check_output
 
 if TYPE_CHECKING:
@@ -27,8 +28,17 @@ def register(app: typer.Typer) -> None:
 @takes_options
 def evaluate(
     model: ModelOptions,
-    num: Annotated[int, typer.Option("-n", "--num", help="Pictures to judge.")] = 500,
-    clips: Annotated[int, typer.Option("--clips", help="Clips to judge.")] = 100,
+    num: Annotated[int, typer.Option("-n", "--num", help="Pictures of prompts.")] = 150,
+    clips: Annotated[int, typer.Option("--clips", help="Clips of prompts.")] = 50,
+    sketches: Annotated[int, typer.Option("--sketches", help="Pictures of sketches.")] = 24,
+    sketch_clips: Annotated[int, typer.Option("--sketch-clips", help="Clips of sketches.")] = 8,
+    predictions: Annotated[int, typer.Option("--predictions", help="Clips of a picture.")] = 10,
+    edits: Annotated[int, typer.Option("--edits", help="Pictures to edit.")] = 24,
+    pairs: Annotated[int, typer.Option("--pairs", help="Seeds of every impossible pair.")] = 8,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="text, sketch, predict, edit, pairs, tokenizer; repeatable."),
+    ] = None,
     best_of: Annotated[
         int | None, typer.Option("--best-of", help="Draw K candidates and keep the best.")
     ] = None,
@@ -52,28 +62,42 @@ def evaluate(
         Path, typer.Option("--sprites", help="Sprite pack (`make sprites`), for true renders.")
     ] = _SPRITES,
     card: Annotated[
-        bool, typer.Option("--card", help="Put table and report into the model's folder.")
+        bool,
+        typer.Option("--card", help="Put the figures into the model's folder, section by section."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no notes.")] = False,
 ) -> None:
     """nuwa eval -o report.json --sheet sheet.png
 
-    Draw pictures and clips of unseen prompts, and judge what they show: subject,
-    place, direction of travel. A fifth more show pairs that training never showed.
-    Stopped? The same command goes on where it was, if it has an -o.
+    Draw pictures and clips of unseen prompts, sketches, first frames and edits, and
+    judge what they show. Stopped? The same command goes on where it was, if it has
+    an -o.
 
     \b
     nuwa eval --num 50 --clips 10            a first impression, as a table
+    nuwa eval --only sketch --only edit      two sections of it
     nuwa eval --model runs/mine --json       the whole report on stdout
     """
-    check_range("num", num, 0, _MAX_SAMPLES)
-    check_range("clips", clips, 0, _MAX_SAMPLES)
+    counts = {
+        "num": num,
+        "clips": clips,
+        "sketches": sketches,
+        "sketch_clips": sketch_clips,
+        "predictions": predictions,
+        "edits": edits,
+        "pairs": pairs,
+    }
+    for name, count in counts.items():
+        check_range(name.replace("_", "-"), count, 0, _MAX_SAMPLES)
     if best_of is not None:
         check_range("best-of", best_of, 1, MAX_BEST_OF)
     given = {"guidance_scale": guidance, "temperature": temperature}
     sampling: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     SamplingConfig(**sampling)
+    settings = EvaluationSettings(
+        **counts, only=tuple(only or ()), best_of=best_of, sampling=sampling
+    )
     for path in (output, sheet):
         if path is not None:
             check_output(path, force=True)
@@ -82,23 +106,31 @@ def evaluate(
     from nuwa_cli.api import NuwaPipeline
     from nuwa_cli.evaluation.report import markdown_table
     from nuwa_cli.evaluation.run import put_into_card, run_evaluation, write_report, write_sheet
-    from nuwa_cli.evaluation.suite import EvaluationSettings
+    from nuwa_cli.evaluation.store import has_segmenter
     from nuwa_cli.hub.catalog import find_model
 
-    settings = EvaluationSettings(num=num, clips=clips, best_of=best_of, sampling=sampling)
     pipeline = NuwaPipeline.load(
         model.model, device=model.device, dtype=model.dtype, attention=model.attention
     )
     folder = evaluator or find_model(model.model)
+    if not has_segmenter(folder) and any(map(settings.includes, ("sketch", "predict", "edit"))):
+        voice.note(f"no segmenter in '{folder}': no sketches, predictions, edits; train one")
+    elif pipeline.model.sketch_tokenizer is None and settings.includes("sketch"):
+        voice.note(f"model '{pipeline.identity['name']}' reads no sketches: none are judged")
     renderer = _renderer(sprites, voice)
-    with voice.progress(max(num + clips, 1), "sample") as progress:
+    with voice.progress(1, "sample") as progress:
+
+        def show(done: int, total: int) -> None:
+            progress.total, progress.finished = total, done
+            progress.show(done / total)
+
         report, samples = run_evaluation(
             pipeline,
             folder,
             settings,
             renderer=renderer,
             partial=output.with_name(output.name + ".partial") if output else None,
-            on_progress=lambda done, total: progress.show(done / total),
+            on_progress=show,
         )
     if card:
         put_into_card(report, find_model(model.model))
@@ -128,5 +160,5 @@ def _renderer(sprites: Path, voice: Output) -> Renderer | None:
     except InputError as error:
         if sprites != _SPRITES:
             raise
-        voice.note(f"{error}; no true renders, Fréchet distances and tokenizer figures")
+        voice.note(f"{error}; nothing that needs true renders")
         return None

@@ -40,7 +40,7 @@ def palette(
     nuwa palette -o legend.png     a picture to pick colours from
     nuwa palette -o nuwa.gpl       a palette file for GIMP, Krita, Inkscape, Aseprite
     """
-    from nuwa_cli.media.palette import SKETCH_CLASSES, palette_document
+    from nuwa_cli.sketches.palette import SKETCH_CLASSES, palette_document
 
     if output is not None:
         _write(output, force=force)
@@ -65,12 +65,12 @@ def _has_colours() -> bool:
 
 def _write(path: Path, *, force: bool) -> None:
     from nuwa_cli.media.atomic import write_bytes
-    from nuwa_cli.media.palette import gimp_palette, palette_document
+    from nuwa_cli.sketches.palette import gimp_palette, palette_document
 
     suffix = path.suffix.lower()
     if suffix == ".png":
         from nuwa_cli.media.image import write_image
-        from nuwa_cli.media.legend import draw_legend
+        from nuwa_cli.sketches.legend import draw_legend
 
         write_image(path, draw_legend(), force=force)
     elif suffix == ".gpl":

@@ -16,7 +16,7 @@ from nuwa_cli.media.naming import check_suffix
 if TYPE_CHECKING:
     import numpy as np
 
-    from nuwa_cli.media.regions import RegionSpec
+    from nuwa_cli.compositing.regions import RegionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class RegionOptions:
     def check(self, *, force: bool, is_needed: bool = True) -> RegionSpec:
         """The region as described. Raises UsageError for a text that does not parse or when a
         needed region is missing, OutputError for a preview that cannot be written."""
-        from nuwa_cli.media.regions import RegionSpec
+        from nuwa_cli.compositing.regions import RegionSpec
 
         spec = RegionSpec(
             boxes=tuple(self.box or ()),
@@ -90,8 +90,8 @@ class RegionOptions:
         too: that is what a dry run of an edit is for."""
         if self.mask_preview is None:
             return
+        from nuwa_cli.compositing.regions import preview
         from nuwa_cli.media.image import write_image
-        from nuwa_cli.media.regions import preview
 
         write_image(self.mask_preview, preview(pixels, mask), force=force)
 

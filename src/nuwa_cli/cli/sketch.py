@@ -67,7 +67,7 @@ def sketch2img(
 
     from nuwa_cli.api import Given
     from nuwa_cli.api.engine import require_sketches
-    from nuwa_cli.media.sketch import read_sketch
+    from nuwa_cli.sketches.maps import read_sketch
 
     classes = read_sketch(sketch, snap=snap)
     require_sketches(work.config())
@@ -102,7 +102,7 @@ def sketch2vid(
     from nuwa_cli.api import Given
     from nuwa_cli.api.engine import require_sketches
     from nuwa_cli.media.reading import kind_of
-    from nuwa_cli.media.sketch import read_sketches
+    from nuwa_cli.sketches.maps import read_sketches
 
     sources = [source_of(sketch)]
     if kind_of(sketch) == "picture":
@@ -127,8 +127,8 @@ def _between(
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Class maps (num_frames, H, W) from the first sketch to the last. Raises UsageError when they
     differ in size or there is no frame between."""
-    from nuwa_cli.media.sketch import read_sketch
-    from nuwa_cli.media.sketch_motion import between
+    from nuwa_cli.sketches.maps import read_sketch
+    from nuwa_cli.sketches.motion import between
 
     ends = [read_sketch(path, snap=snap) for path in (first, last)]
     sizes = ["x".join(map(str, reversed(end.shape))) for end in ends]

@@ -70,7 +70,7 @@ def _render(seed: int, world: str, split: str, sprites: Path) -> tuple[SceneSpec
     """The scene of a seed, and its frames as pictures and as coloured class maps."""
     import numpy as np
 
-    from nuwa_cli.media.palette import SKETCH_CLASSES
+    from nuwa_cli.sketches.palette import SKETCH_CLASSES
     from nuwa_cli.storybook.render import Renderer
     from nuwa_cli.storybook.scene import sample_scene
     from nuwa_cli.storybook.sprites import SpritePack

@@ -1,60 +1,127 @@
-"""The report of an evaluation as a table, for terminals and for the model card."""
+"""The report of an evaluation as tables, for terminals and for the model card."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-_NAMES = {
+Column = tuple[str, str, str]  # figure, title, how it is written: "share" or "levels" (1/255)
+
+_TEXT_NAMES = {
     "t2i": "T2I",
     "t2i_held_out": "T2I, held-out pairs",
     "t2v": "T2V",
     "t2v_held_out": "T2V, held-out pairs",
 }
-_COLUMNS = (
-    ("subject", "subject right"),
-    ("place", "place right"),
-    ("both", "both right"),
-    ("direction", "direction right"),
-    ("both_en", "both, English"),
-    ("both_zh", "both, Chinese"),
+_TEXT_COLUMNS = (
+    ("subject", "subject right", "share"),
+    ("place", "place right", "share"),
+    ("both", "both right", "share"),
+    ("direction", "direction right", "share"),
+    ("both_en", "both, English", "share"),
+    ("both_zh", "both, Chinese", "share"),
+    ("similarity", "text similarity", "0.000"),
+    ("frechet", "Fréchet", "0.00"),
 )
+_SKETCH_NAMES = {"s2i": "S2I", "s2i_text": "S2I with text", "s2v": "S2V"}
+_SKETCH_COLUMNS = (
+    ("pixel_accuracy", "pixel accuracy", "share"),
+    ("mean_iou", "mIoU", "share"),
+    ("fw_iou", "frequency-weighted IoU", "share"),
+    ("worst_frame", "worst frame", "share"),
+    ("temporal_consistency", "class stays", "share"),
+    ("static_difference", "static difference", "levels"),
+    ("subject", "subject right", "share"),
+    ("place", "place right", "share"),
+)
+_PREDICTION_NAMES = {"v2v": "V2V", "v2v_text": "V2V with text"}
+_PREDICTION_COLUMNS = (
+    ("kept", "subject kept", "share"),
+    ("frames_kept", "frames with it", "share"),
+    ("background", "background", "levels"),
+    ("flicker", "flicker", "levels"),
+    ("motion", "motion of the subject", "levels"),
+    ("direction", "direction right", "share"),
+)
+_EDIT_NAMES = {"ti2i": "TI2I"}
+_PAIR_COLUMNS = (
+    ("appears", "something appears", "share"),
+    ("subject", "subject right", "share"),
+    ("place", "place right", "share"),
+    ("both", "both right", "share"),
+)
+_EDIT_COLUMNS = (
+    *_PAIR_COLUMNS,
+    ("outside_identical", "outside bit-identical", "share"),
+)
+_ROWS = {"renders": "· true renders", "restored": "· renders after the VQ-GAN"}
 
 
 def markdown_table(report: dict[str, Any]) -> str:
-    """One row a set, and one for true renders of the same prompts where they were judged."""
-    head = ["set", "samples", *(title for _, title in _COLUMNS), "text similarity", "Fréchet"]
-    lines = [head, ["---"] * len(head)]
-    for name, figures in report["sets"].items():
-        lines.append(_row(_NAMES.get(name, name), figures))
-        if "renders" in figures:
-            lines.append(_row("· true renders", figures["renders"]))
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return table + "\n\n" + "\n".join(_notes(report)) + "\n"
-
-
-def _row(name: str, figures: dict[str, Any]) -> list[str]:
-    shares = [_percent(figures[key]) for key, _ in _COLUMNS]
-    return [
-        name,
-        str(figures["samples"]),
-        *shares,
-        _number(figures["similarity"], 3),
-        _number(figures.get("frechet"), 2),
+    """One table a section, one row a set, and rows of what true renders reach where they were
+    judged; then how far the judges and the tokenizers are to be trusted."""
+    tasks = report.get("tasks", {})
+    tables = [
+        _table("set", report["sets"], _TEXT_NAMES, _TEXT_COLUMNS),
+        _table("sketches", tasks, _SKETCH_NAMES, _SKETCH_COLUMNS),
+        _table("first frames", tasks, _PREDICTION_NAMES, _PREDICTION_COLUMNS),
+        _table("edits", tasks, _EDIT_NAMES, _EDIT_COLUMNS),
+        _pairs_table(report.get("pairs", {})),
     ]
+    return "\n\n".join([*filter(None, tables), "\n".join(_notes(report))]) + "\n"
+
+
+def _table(
+    title: str, sets: dict[str, Any], names: dict[str, str], columns: Sequence[Column]
+) -> str:
+    """A table of the sets that are in the report; empty if none is."""
+    found = {name: sets[name] for name in names if name in sets}
+    if not found:
+        return ""
+    lines = []
+    for name, figures in found.items():
+        lines.append(_row(names[name], figures, columns))
+        lines += [
+            _row(label, figures[row], columns) for row, label in _ROWS.items() if row in figures
+        ]
+    return _markdown([title, "samples", *(column[1] for column in columns)], lines)
+
+
+def _pairs_table(pairs: dict[str, Any]) -> str:
+    if not pairs:
+        return ""
+    lines = [_row(f"“{prompt}”", figures, _PAIR_COLUMNS) for prompt, figures in pairs.items()]
+    return _markdown(["never trained", "seeds", *(column[1] for column in _PAIR_COLUMNS)], lines)
+
+
+def _markdown(head: list[str], lines: Iterable[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _row(name: str, figures: dict[str, Any], columns: Sequence[Column]) -> list[str]:
+    written = [_written(figures.get(key), how) for key, _, how in columns]
+    return [name, str(figures["samples"]), *written]
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
     notes = [
-        "Judged by evaluator nets trained on renders only. Fréchet: distance on evaluator "
-        "features, not the FID or FVD of the literature. Text similarity: mean cosine of our own "
-        "dual encoder."
+        "Judged by nets trained on renders only. Fréchet: distance on evaluator features, not the "
+        "FID or FVD of the literature. Text similarity: mean cosine of our own dual encoder."
     ]
-    accuracy = report.get("evaluator_accuracy")
-    if accuracy:
-        figures = ", ".join(
-            f"{name.replace('_', ' ')} {_percent(value)}" for name, value in accuracy.items()
+    if report.get("tasks"):
+        notes.append(
+            "Sketches are compared with the segmentation of what was drawn; rows of renders are the "
+            "ceiling. Background, flicker, motion and static difference: mean absolute difference "
+            "in 1/255."
         )
-        notes.append(f"Accuracy of the evaluator on unseen renders: {figures}.")
+    for net in ("evaluator", "segmenter"):
+        accuracy = report.get(f"{net}_accuracy")
+        if accuracy:
+            figures = ", ".join(
+                f"{name.replace('_', ' ')} {_percent(value)}" for name, value in accuracy.items()
+            )
+            notes.append(f"Accuracy of the {net} on unseen renders: {figures}.")
     tokenizer = report.get("tokenizer")
     if tokenizer:
         notes.append(
@@ -64,12 +131,23 @@ def _notes(report: dict[str, Any]) -> list[str]:
             f"subject in {_percent(tokenizer['subject_kept'])} and the right place in "
             f"{_percent(tokenizer['place_kept'])} of unseen renders."
         )
+    sketches = report.get("sketch_tokenizer")
+    if sketches:
+        notes.append(
+            f"Sketch tokenizer: pixel accuracy {_percent(sketches['pixel_accuracy'])}, "
+            f"frequency-weighted IoU {_percent(sketches['fw_iou'])}, "
+            f"mIoU {_percent(sketches['mean_iou'])} of {sketches['sketches']} unseen sketches."
+        )
     return notes
+
+
+def _written(value: float | None, how: str) -> str:
+    if value is None:
+        return "–"
+    if how == "share":
+        return _percent(value)
+    return f"{value:.1f}" if how == "levels" else f"{value:.{len(how) - 2}f}"
 
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -11,15 +11,13 @@ import base64
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nuwa_cli.evaluation.artists import Artist, Frames, frames_to_tensor
 from nuwa_cli.evaluation.probes import Probe
 from nuwa_cli.model.evaluator import Evaluator, Judgement, pick_frames
 
@@ -27,23 +25,7 @@ SHEET_SAMPLES = 24  # of each set, kept as small pictures
 _THUMBNAIL = 128
 _STRIP = 4  # frames of a clip that are kept
 
-Frames = NDArray[np.uint8]
 OnSample = Callable[[], None]
-
-
-class Artist(Protocol):
-    """Whoever answers probes: the pipeline, or a fake."""
-
-    @property
-    def fingerprint(self) -> dict[str, Any]: ...
-
-    def draw(self, kind: str, prompt: str, seed: int) -> Frames:
-        """Frames (T, H, W, 3) uint8; a picture has T = 1."""
-        ...
-
-    def similarity(self, prompt: str, frames: Frames) -> float | None:
-        """Mean similarity of text and frames; None if there is no dual encoder."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +44,43 @@ class Sample:
     features: list[float]
     thumbnail: str = ""
 
+    @property
+    def verdicts(self) -> list[bool]:
+        """What was asked for, right or wrong."""
+        found = [self.subject_right, self.place_right]
+        return found if self.direction_right is None else [*found, self.direction_right]
 
-class SampleFile:
-    """The lines of one run; without a path everything stays in memory."""
 
-    def __init__(self, path: Path | None, fingerprint: dict[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TaskSample:
+    """Figures of one answer to more than a prompt; a figure that could not be taken is None.
+
+    `verdicts` are what was asked for, right or wrong. `confusion` are the counts of a confusion
+    matrix (see `segmentation.to_counts`) of the answer against its sketch.
+    """
+
+    set_name: str
+    index: int
+    prompt: str
+    asked: str
+    verdicts: list[bool] = field(default_factory=list)
+    figures: dict[str, float | None] = field(default_factory=dict)
+    confusion: list[list[int]] = field(default_factory=list)
+    thumbnail: str = ""
+
+
+AnySample = TypeVar("AnySample", bound=Sample | TaskSample)
+
+
+class SampleFile(Generic[AnySample]):
+    """The samples of one run, of one type; without a path everything stays in memory."""
+
+    def __init__(
+        self, path: Path | None, fingerprint: dict[str, Any], sample_type: type[AnySample]
+    ) -> None:
         self.path = path
-        self.samples: dict[tuple[str, int], Sample] = {}
+        self.samples: dict[tuple[str, int], AnySample] = {}
+        self._type = sample_type
         header = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         if path is None:
             return
@@ -80,20 +92,20 @@ class SampleFile:
         kept = [_line(sample) for sample in self.samples.values()]
         path.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: AnySample) -> None:
         """Keep a verdict."""
         self.samples[sample.set_name, sample.index] = sample
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(sample) + "\n")
 
-    def of(self, set_name: str) -> list[Sample]:
+    def of(self, set_name: str) -> list[AnySample]:
         """All samples of a set, in order."""
         return [self.samples[key] for key in sorted(self.samples) if key[0] == set_name]
 
     def _take(self, line: str) -> None:
         try:
-            sample = Sample(**json.loads(line))
+            sample = self._type(**json.loads(line))
         except (ValueError, TypeError):
             return
         self.samples[sample.set_name, sample.index] = sample
@@ -105,7 +117,7 @@ def answer_probes(
     set_name: str,
     kind: str,
     probes: Sequence[Probe],
-    kept: SampleFile,
+    kept: SampleFile[Sample],
     on_sample: OnSample = lambda: None,
 ) -> list[Sample]:
     """Draw and judge what `kept` does not have yet; returns all samples of the set."""
@@ -116,7 +128,7 @@ def answer_probes(
             similarity = artist.similarity(probe.prompt, frames)
             picture = thumbnail(frames) if index < SHEET_SAMPLES else ""
             [sample] = verdicts(evaluator, set_name, [probe], judged, [similarity], [picture])
-            kept.add(_renumbered(sample, index))
+            kept.add(replace(sample, index=index))
         on_sample()
     return kept.of(set_name)
 
@@ -161,11 +173,6 @@ def verdicts(
     return samples
 
 
-def frames_to_tensor(frames: Frames) -> Tensor:
-    """(T, H, W, 3) → (T, 3, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-
-
 def thumbnail(frames: Frames) -> str:
     """A small picture, or a strip of a clip's frames, as PNG in base64."""
     from PIL import Image
@@ -181,9 +188,5 @@ def thumbnail(frames: Frames) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _renumbered(sample: Sample, index: int) -> Sample:
-    return Sample(**{**asdict(sample), "index": index})
-
-
-def _line(sample: Sample) -> str:
+def _line(sample: Sample | TaskSample) -> str:
     return json.dumps(asdict(sample), ensure_ascii=False)

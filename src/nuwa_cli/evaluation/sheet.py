@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from nuwa_cli.evaluation.samples import Sample
+from nuwa_cli.evaluation.samples import Sample, TaskSample
 
 _GREEN, _ORANGE, _RED = (40, 160, 60), (235, 150, 30), (205, 45, 45)
 _BORDER, _TEXT, _WIDTH = 3, 14, 1100
 
 
-def sample_sheet(samples: Sequence[Sample]) -> NDArray[np.uint8]:
+def sample_sheet(samples: Sequence[Sample | TaskSample]) -> NDArray[np.uint8]:
     """Sheet (H, W, 3) of all samples that carry a picture; pictures first, then clips by set."""
     tiles = [_tile(sample) for sample in samples if sample.thumbnail]
     rows: list[list[Image.Image]] = [[]]
@@ -41,7 +41,7 @@ def sample_sheet(samples: Sequence[Sample]) -> NDArray[np.uint8]:
     return np.asarray(sheet)
 
 
-def _tile(sample: Sample) -> Image.Image:
+def _tile(sample: Sample | TaskSample) -> Image.Image:
     picture = Image.open(io.BytesIO(base64.b64decode(sample.thumbnail)))
     width, height = picture.size
     tile = Image.new("RGB", (width + 2 * _BORDER, height + 2 * _BORDER + _TEXT), _color(sample))
@@ -52,8 +52,6 @@ def _tile(sample: Sample) -> Image.Image:
     return tile
 
 
-def _color(sample: Sample) -> tuple[int, int, int]:
-    found = [sample.subject_right, sample.place_right]
-    if sample.direction_right is not None:
-        found.append(sample.direction_right)
+def _color(sample: Sample | TaskSample) -> tuple[int, int, int]:
+    found = sample.verdicts
     return _GREEN if all(found) else _ORANGE if any(found) else _RED

@@ -64,7 +64,9 @@ class Encoder(nn.Module):
             for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(dim)
-        self.summary = nn.Linear(dim, dim, bias=False)  # of a grid: its cells' mean joins the text's
+        self.summary = nn.Linear(
+            dim, dim, bias=False
+        )  # of a grid: its cells' mean joins the text's
         self.extent = Extent(*config.condition_extent)
 
     @property

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.media.palette import CLASS_ID
+from nuwa_cli.sketches.palette import CLASS_ID
 
 FACINGS = ("left", "right", "front")
 MOVES = ("static", "go", "fly", "ball")

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.media.palette import CLASS_ID
+from nuwa_cli.sketches.palette import CLASS_ID
 from nuwa_cli.storybook.catalog import load_catalog
 from nuwa_cli.storybook.landscapes import Landscape, paint
 from nuwa_cli.storybook.layers import (
@@ -50,7 +50,7 @@ _BALL_RADIUS = 0.032
 
 @dataclass(frozen=True)
 class Rendered:
-    """`pixels` uint8 (b, T, 3, H, W); `classes` uint8 (b, T, H, W), ids of `media.palette`;
+    """`pixels` uint8 (b, T, 3, H, W); `classes` uint8 (b, T, H, W), ids of `sketches.palette`;
     `subject_mask` uint8 (b, T, H, W), 1 where a subject (or its ball) is seen.
     """
 

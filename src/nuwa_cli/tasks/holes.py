@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuwa_cli.media.blending import fill_hole
+from nuwa_cli.compositing.blending import fill_hole
 from nuwa_cli.tasks.inputs import Bytes, Mask
 from nuwa_cli.tasks.toolkit import Toolkit
 

@@ -16,7 +16,7 @@ from nuwa_cli.tokenizer.vqgan import VQGAN
 
 
 class VQGANSeg(VQGAN):
-    """A `VQGAN` whose channels are sketch classes (`media.palette`)."""
+    """A `VQGAN` whose channels are sketch classes (`sketches.palette`)."""
 
     @torch.no_grad()
     def encode_classes(self, classes: Tensor) -> Tensor:

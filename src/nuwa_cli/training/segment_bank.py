@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from nuwa_cli.hub.safetensors_file import tensors_to_bytes
 from nuwa_cli.model.convnet import shrink
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.tokenizer.vqgan import VQGAN
+from nuwa_cli.tokenizer.vqgan_seg import resize
 
 Report = Callable[[str], None]
 _SIMILAR = 8  # codes that a changed token may become
@@ -75,7 +75,7 @@ def segment_bank(
         if start // _CHUNK % 20 == 0:
             report(f"rendered {start}/{len(specs)} scenes")
     clean, restored, classes = (torch.cat(column) for column in zip(*parts, strict=True))
-    bank = SegmentBank(clean, restored, resize_classes(classes, image_size))
+    bank = SegmentBank(clean, restored, resize(classes, image_size))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bank.json").unlink(missing_ok=True)
     save_file(dict(vars(bank)), folder / "bank.safetensors")
@@ -106,12 +106,6 @@ def similar_codes(vqgan: VQGAN) -> Tensor:
     likeness = codes @ codes.T
     likeness.fill_diagonal_(-2.0)
     return likeness.topk(min(_SIMILAR, len(codes) - 1), dim=1).indices
-
-
-def resize_classes(classes: Tensor, size: int) -> Tensor:
-    """Class maps (n, H, W) → (n, size, size): the class at the middle of each new pixel."""
-    planes = F.interpolate(classes[:, None].float(), (size, size), mode="nearest-exact")
-    return planes[:, 0].to(torch.uint8)
 
 
 def _small(frames: Tensor, size: int) -> Tensor:

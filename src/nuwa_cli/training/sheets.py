@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nuwa_cli.media.palette import SKETCH_CLASSES
+from nuwa_cli.sketches.palette import SKETCH_CLASSES
 
 
 def save_sheet(rows: list[Tensor], path: Path) -> None:

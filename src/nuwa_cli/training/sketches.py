@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuwa_cli.media.palette import NUM_SKETCH_CLASSES
+from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
 
 _COARSEST, _FINEST = 12, 40  # cells along one axis of a simplified map
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuwa_cli.media.palette import SKETCH_CLASSES
 from nuwa_cli.model.segmenter import LOGITS_FACTOR, SegmenterConfig, SegmentNet
+from nuwa_cli.sketches.palette import SKETCH_CLASSES
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec, sample_scene
 from nuwa_cli.storybook.world import WorldConfig
@@ -43,7 +43,7 @@ class SegmenterRecipe:
 
     train_scenes: int = 3600
     test_scenes: int = 400
-    steps: int = 1100
+    steps: int = 1700
     batch_size: int = 32
     learning_rate: float = 3e-3
     rarity_power: float = 0.25  # 0 = every pixel counts the same, 1 = every class

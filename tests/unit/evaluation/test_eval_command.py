@@ -40,18 +40,20 @@ def test_report_sheet_and_table(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where there is no sprite pack
     words = ["eval", "--model", str(model_folder), "--evaluator", str(judge_folder)]
-    words += ["--num", "3", "--clips", "2"]
+    words += ["--num", "3", "--clips", "2", "--pairs", "2"]
     assert run([*words, "-o", "report.json", "--sheet", "sheet.png"]) == 0
     shown = capfd.readouterr()
     assert shown.out.splitlines() == ["report.json", "sheet.png"]
-    assert "| T2I | 3 |" in shown.err and "no true renders" in shown.err
+    assert "| T2I | 3 |" in shown.err and "needs true renders" in shown.err
+    assert "no segmenter" in shown.err and "“a horse runs on the beach” | 2 |" in shown.err
     report = json.loads(Path("report.json").read_text())
     assert report["model"]["name"] == "tiny" and report["evaluator_accuracy"] == {"subject": 0.99}
     assert report["sets"]["t2i"]["samples"] == 3 and report["sets"]["t2v"]["samples"] == 2
-    assert report["sets"]["t2v"]["direction"] is not None
+    assert report["sets"]["t2v"]["direction"] is not None and report["tasks"] == {}
+    assert list(report["pairs"]) == ["a horse runs on the beach"]  # this judge knows no golfer
     assert -1 <= report["sets"]["t2i"]["similarity"] <= 1
     assert Image.open("sheet.png").size[0] > 128
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.partial*"))
 
     assert run([*words, "--json", "--quiet"]) == 0
     again = json.loads(capfd.readouterr().out)
@@ -63,6 +65,8 @@ def test_report_sheet_and_table(
     [
         (["--num", "-1"], 2),
         (["--best-of", "0"], 2),
+        (["--sketch-clips", "-1"], 2),
+        (["--only", "nonsense"], 2),
         (["--guidance", "nan"], 2),
         (["-o", "absent/report.json"], 4),
     ],

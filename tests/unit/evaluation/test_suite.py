@@ -12,16 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from nuwa_cli.evaluation.artists import Frames
 from nuwa_cli.evaluation.probes import Probe, known_world, make_probes
 from nuwa_cli.evaluation.report import markdown_table
-from nuwa_cli.evaluation.samples import Frames, Sample, SampleFile
+from nuwa_cli.evaluation.samples import Sample, SampleFile, TaskSample
+from nuwa_cli.evaluation.settings import EvaluationSettings
 from nuwa_cli.evaluation.sheet import sample_sheet
-from nuwa_cli.evaluation.suite import (
-    EvaluationSettings,
-    evaluate,
-    summary,
-    tokenizer_figures,
-)
+from nuwa_cli.evaluation.suite import evaluate
+from nuwa_cli.evaluation.text_tasks import summary
+from nuwa_cli.evaluation.tokenizers import tokenizer_figures
 from nuwa_cli.model.evaluator import DIRECTIONS, EvaluatorConfig, Judgement, direction_of
 from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.storybook.world import WorldConfig
@@ -85,7 +84,7 @@ class FakeArtist:
     known: list[Probe]
 
 
-SETTINGS = EvaluationSettings(num=12, clips=6, held_out_share=0.5)
+SETTINGS = EvaluationSettings(num=12, clips=6, held_out_share=0.5, only=("text",))
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def artist() -> FakeArtist:
     return fake
 
 
-def run(artist: FakeArtist, **more: Any) -> tuple[dict[str, Any], list[Sample]]:
+def run(artist: FakeArtist, **more: Any) -> tuple[dict[str, Any], list[Sample | TaskSample]]:
     return evaluate(artist, ColourJudge(), SETTINGS, num_frames=10, fps=6, **more)  # type: ignore[arg-type]
 
 
@@ -126,7 +125,7 @@ def test_shares_are_those_of_the_artist(artist: FakeArtist) -> None:
 
 
 def test_frechet_is_given_when_there_are_enough_samples(artist: FakeArtist) -> None:
-    settings = EvaluationSettings(num=60, clips=0)
+    settings = EvaluationSettings(num=60, clips=0, only=("text",))
     artist.known = make_probes(known_world(CONFIG, 10, 6), "image", "train", 60)
     artist.known += make_probes(known_world(CONFIG, 10, 6), "image", "held_out", 12)
     report, _ = evaluate(
@@ -160,7 +159,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_report(
 def test_lines_of_another_model_are_not_used(artist: FakeArtist, tmp_path: Path) -> None:
     partial = tmp_path / "report.partial"
     run(artist, partial=partial)
-    assert SampleFile(partial, {"model": "other"}).samples == {}
+    assert SampleFile(partial, {"model": "other"}, Sample).samples == {}
 
 
 def test_without_renders_only_what_needs_them_is_left_out(artist: FakeArtist) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.media.palette import CLASS_ID, NUM_SKETCH_CLASSES
+from nuwa_cli.sketches.palette import CLASS_ID, NUM_SKETCH_CLASSES
 from nuwa_cli.storybook.landscapes import MEDIA, PLACE_NAMES, TIMES, Landscape, paint
 from nuwa_cli.storybook.landscapes.painting import Canvas, Dice, rgb, vertical
 from nuwa_cli.storybook.landscapes.shapes import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nuwa_cli.errors import InputError, UsageError
-from nuwa_cli.media.palette import CLASS_ID
+from nuwa_cli.sketches.palette import CLASS_ID
 from nuwa_cli.storybook.catalog import load_catalog
 from nuwa_cli.storybook.landscapes import Landscape
 from nuwa_cli.storybook.render import Renderer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nuwa_cli.media.palette import NUM_SKETCH_CLASSES
 from nuwa_cli.presets import PRESETS, get_preset
+from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
 from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg, resize
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nuwa_cli.media.palette import CLASS_ID
+from nuwa_cli.sketches.palette import CLASS_ID
 from nuwa_cli.storybook.landscapes.shapes import (
     EVERYWHERE,
     GRID_X,

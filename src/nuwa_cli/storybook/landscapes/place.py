@@ -19,7 +19,7 @@ MEDIA = ("ground", "water", "underwater", "air", "space", "floor")
 class Landscape:
     """A finished painting.
 
-    pixels uint8 (3, 256, 384) RGB; classes uint8 (256, 384), ids of `media.palette`; `horizon` and
+    pixels uint8 (3, 256, 384) RGB; classes uint8 (256, 384), ids of `sketches.palette`; `horizon` and
     `ground` (top, bottom) are fractions of the height: between the two lie the feet of a subject
     that stands, the waterline of one that floats, the center of one that flies or dives. `front`
     uint8 (4, 256, 384) RGBA hides what is behind it (water before a swimmer); it is cut from the

@@ -109,7 +109,8 @@ def plan_fit(
     """The fit of a source (height, width) to a square of `size` pixels.
 
     `crop` takes the middle, or with `focus` (left, top, right, bottom) a square around that, large
-    enough to show what surrounds it, at most twice magnified: padded only where the focus is longer than the picture is wide.
+    enough to show what surrounds it and at most twice magnified: padded only where the focus is longer
+    than the picture is wide.
     """
     assert mode in FIT_MODES, mode
     short, long = sorted((height, width))

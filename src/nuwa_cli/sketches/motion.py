@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.media.palette import CLASS_ID
-from nuwa_cli.media.sketch_things import (
+from nuwa_cli.sketches.palette import CLASS_ID
+from nuwa_cli.sketches.things import (
     BEHIND_ALL,
     Box,
     Thing,

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from nuwa_cli.compositing.shapes import Kind, check_shape, draw_shape
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.reading import Picture, kind_of, read_clip, read_picture
-from nuwa_cli.media.shapes import Kind, check_shape, draw_shape
 
 Region = np.ndarray[Any, np.dtype[np.bool_]]
 """True is repainted; (H, W), or (T, H, W) where it moves."""

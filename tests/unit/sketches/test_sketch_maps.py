@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.media.palette import CLASS_ID, NUM_SKETCH_CLASSES, SKETCH_CLASSES
-from nuwa_cli.media.sketch import classify, colorize, read_sketch, read_sketches
 from nuwa_cli.media.video import write_video
+from nuwa_cli.sketches.maps import classify, colorize, read_sketch, read_sketches
+from nuwa_cli.sketches.palette import CLASS_ID, NUM_SKETCH_CLASSES, SKETCH_CLASSES
 
 SKY, GRASS, SUN, ROCK, TREE, BUS = (
     CLASS_ID[name] for name in ("sky", "grass", "sun", "rock", "tree", "land vehicle")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.media.palette import CLASS_ID, NUM_SKETCH_CLASSES
-from nuwa_cli.media.sketch_motion import between
-from nuwa_cli.media.sketch_things import label_areas, nearest_distance, signed_distance
+from nuwa_cli.sketches.motion import between
+from nuwa_cli.sketches.palette import CLASS_ID, NUM_SKETCH_CLASSES
+from nuwa_cli.sketches.things import label_areas, nearest_distance, signed_distance
 
 SKY, GRASS, ROAD, SUN, CLOUD, BUS, PERSON, BALL, WHEEL, MOUNTAIN = (
     CLASS_ID[name]

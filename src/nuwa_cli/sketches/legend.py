@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nuwa_cli.media.palette import SKETCH_CLASSES, SketchClass
+from nuwa_cli.sketches.palette import SKETCH_CLASSES, SketchClass
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,6 +86,6 @@ def _font(size: int) -> Any:
 def _chinese_names() -> Image.Image:
     from PIL import Image
 
-    file = resources.files("nuwa_cli.media").joinpath("data", "class-names-zh.png")
+    file = resources.files("nuwa_cli.sketches").joinpath("data", "class-names-zh.png")
     with file.open("rb") as stream, Image.open(stream) as picture:
         return picture.convert("L")

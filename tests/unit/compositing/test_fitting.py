@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nuwa_cli.media.fitting import FIT_MODES, Fit, plan_fit
+from nuwa_cli.compositing.fitting import FIT_MODES, Fit, plan_fit
 
 Array = np.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nuwa_cli.media.palette import CLASS_ID
+from nuwa_cli.sketches.palette import CLASS_ID
 
 _Array = np.ndarray[Any, Any]
 Box = tuple[float, float, float, float]

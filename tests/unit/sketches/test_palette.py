@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from nuwa_cli.media.legend import draw_legend
-from nuwa_cli.media.palette import CLASS_ID, SKETCH_CLASSES, gimp_palette, palette_document
-from nuwa_cli.media.sketch import NEAR, lab
+from nuwa_cli.sketches.legend import draw_legend
+from nuwa_cli.sketches.maps import NEAR, lab
+from nuwa_cli.sketches.palette import CLASS_ID, SKETCH_CLASSES, gimp_palette, palette_document
 
 COLOURS = np.array([entry.rgb for entry in SKETCH_CLASSES])
 

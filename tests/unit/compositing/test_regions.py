@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nuwa_cli.compositing.regions import RegionSpec, build_mask, build_masks, preview
 from nuwa_cli.errors import InputError, NuwaError, UsageError
-from nuwa_cli.media.regions import RegionSpec, build_mask, build_masks, preview
 from nuwa_cli.media.video import write_video
 
 Array = np.ndarray[Any, Any]

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.media.palette import CLASS_ID, SKETCH_CLASSES
 from nuwa_cli.media.reading import read_clip, read_picture
+from nuwa_cli.sketches.palette import CLASS_ID, SKETCH_CLASSES
 
 ClassMap = np.ndarray[Any, np.dtype[np.uint8]]
 """Class ids, (H, W) or (T, H, W)."""

@@ -1,0 +1,117 @@
+"""Who answers the questions of the suite: the model under test, or a fake in its place.
+
+An artist only draws; what its answers show is for the judges to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nuwa_cli.evaluation.settings import EvaluationSettings
+from nuwa_cli.model.convnet import shrink
+
+if TYPE_CHECKING:
+    from nuwa_cli.api import NuwaPipeline
+
+Frames = NDArray[np.uint8]
+
+
+class Artist(Protocol):
+    """Answers to prompts. Frames are uint8 (T, H, W, 3); a picture has T = 1."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]: ...
+
+    def draw(self, kind: str, prompt: str, seed: int) -> Frames:
+        """A picture or clip (`kind` "image" or "video") of a prompt."""
+        ...
+
+    def similarity(self, prompt: str, frames: Frames) -> float | None:
+        """Mean similarity of text and frames; None if there is no dual encoder."""
+        ...
+
+
+class TaskArtist(Artist, Protocol):
+    """Answers to more than prompts."""
+
+    def draw_sketches(self, sketches: NDArray[np.uint8], prompt: str, seed: int) -> Frames:
+        """A picture or clip of one or many class maps (T, H, W)."""
+        ...
+
+    def predict(self, picture: Frames, prompt: str, seed: int) -> Frames:
+        """A clip that begins with the picture (H, W, 3)."""
+        ...
+
+    def edit(self, picture: Frames, region: NDArray[np.bool_], prompt: str, seed: int) -> Frames:
+        """The picture (H, W, 3) of the same size with a region (H, W) repainted, (1, H, W, 3)."""
+        ...
+
+    def restore(self, frames: Frames) -> Frames:
+        """Frames as the tokens of the model keep them, at the model's size."""
+        ...
+
+
+class PipelineArtist:
+    """The model under test."""
+
+    def __init__(self, pipeline: NuwaPipeline, settings: EvaluationSettings) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return {"model": self.pipeline.identity, "settings": asdict(self.settings)}
+
+    def draw(self, kind: str, prompt: str, seed: int) -> Frames:
+        make = self.pipeline.text_to_image if kind == "image" else self.pipeline.text_to_video
+        return make(prompt, seed=seed, best_of=self.settings.best_of, **self._sampling).frames
+
+    def draw_sketches(self, sketches: NDArray[np.uint8], prompt: str, seed: int) -> Frames:
+        if len(sketches) == 1:
+            drawn = self.pipeline.sketch_to_image(sketches[0], prompt, seed=seed, **self._sampling)
+        else:
+            drawn = self.pipeline.sketch_to_video(sketches, prompt, seed=seed, **self._sampling)
+        return drawn.frames
+
+    def predict(self, picture: Frames, prompt: str, seed: int) -> Frames:
+        return self.pipeline.predict(picture, prompt, seed=seed, **self._sampling).frames
+
+    def edit(self, picture: Frames, region: NDArray[np.bool_], prompt: str, seed: int) -> Frames:
+        return self.pipeline.edit(picture, region, prompt, seed=seed, **self._sampling).frames
+
+    def similarity(self, prompt: str, frames: Frames) -> float | None:
+        model = self.pipeline.model
+        if model.reranker is None:
+            return None
+        device = next(model.reranker.parameters()).device
+        tokens = model.text.encode_batch([prompt], model.reranker.config.max_text_len)
+        pixels = frames_to_tensor(frames).to(device).float().div(127.5).sub(1.0)
+        return float(model.reranker.score(tokens.to(device), pixels).mean())
+
+    @torch.inference_mode()
+    def restore(self, frames: Frames) -> Frames:
+        vqgan = self.pipeline.model.tokenizer
+        pixels = frames_to_tensor(frames).to(self.pipeline.device).float().div(127.5).sub(1.0)
+        restored = vqgan.decode(vqgan.encode(shrink(pixels, vqgan.config.image_size)))
+        levels = restored.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        return tensor_to_frames(levels)
+
+    @property
+    def _sampling(self) -> dict[str, Any]:
+        return self.settings.sampling
+
+
+def frames_to_tensor(frames: Frames) -> Tensor:
+    """(T, H, W, 3) → (T, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+
+
+def tensor_to_frames(frames: Tensor) -> Frames:
+    """(T, 3, H, W) uint8 → (T, H, W, 3)."""
+    return np.ascontiguousarray(frames.permute(0, 2, 3, 1).cpu().numpy())
