@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nuwa_cli.compositing.blending import blend, fill_hole, membrane
 from nuwa_cli.compositing import blending
+from nuwa_cli.compositing.blending import blend, fill_hole, membrane
 
 Array = np.ndarray[Any, Any]
 
