@@ -98,6 +98,22 @@ def test_without_text_there_may_be_nobody(painter: Nuwa) -> None:
     assert bool((layout == OUTSIDE).all())
 
 
+def test_who_asks_for_a_place_alone_gets_nobody(painter: Nuwa) -> None:
+    grid = GridShape(3, 4, 4)
+    with torch.no_grad():
+        before = painter.planner.slots[0].clone()
+        painter.planner.slots[0] = 9.0
+        painter.planner.heads[0, 0] = 9.0
+    try:
+        for seed in range(6):
+            assert bool((plan_layout(painter, _plan(None, grid), seed) == OUTSIDE).all())
+    finally:
+        with torch.no_grad():
+            painter.planner.slots[0] = before
+            painter.planner.heads[0, 0] = 0.0
+    assert bool((plan_layout(painter, _plan(None, grid), 0) != OUTSIDE).any())
+
+
 def test_a_hole_in_the_picture_does_not_count(painter: Nuwa) -> None:
     known = torch.full((1, 3, 16, 16), -1)
     known[0, 0, :8] = 0
