@@ -18,10 +18,10 @@ import numpy as np
 from commands import Command
 from PIL import Image, ImageDraw
 
-from nuwa_cli.media.regions import RegionSpec, build_mask
-from nuwa_cli.media.sketch import colorize, read_sketch
-from nuwa_cli.media.sketch_motion import between
+from nuwa_cli.compositing.regions import RegionSpec, build_mask
 from nuwa_cli.media.video import Frames
+from nuwa_cli.sketches.maps import colorize, read_sketch
+from nuwa_cli.sketches.motion import between
 
 CLIPS = (".mp4", ".gif", ".webp")
 SKETCH_FRAMES = 10  # of a clip between two key sketches

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nuwa_cli.media.sketch import colorize
+from nuwa_cli.sketches.maps import colorize
 from nuwa_cli.storybook.landscapes.painting import Canvas, rgb
 from nuwa_cli.storybook.landscapes.shapes import (
     Shape,

@@ -36,6 +36,7 @@ _DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1,
 _FLAT = 12  # largest difference of a channel within a patch that is noise, not an edge
 _REACH = (1, 2, 3, 4, 6, 8, 12, 16)  # how far, in eight directions, solid neighbours are sought
 _LARGEST = 1024  # pixels of a side that are looked at where colours are mixed; models see fewer
+_LARGEST_CLIP = 384  # the same for each of many frames
 _NONE = 255  # no class
 _NOISE = 16  # what a codec adds to a mixture
 _BLED = 48  # what a codec smears over an edge may differ by so much from its neighbour
@@ -70,7 +71,7 @@ def read_sketches(
     """Read a painted clip as class ids (T, H, W), and its frames a second. Raises InputError."""
     clip = read_clip(path, fps=fps, max_frames=max_frames)
     maps = [
-        classify(frame, snap=snap, name=f"{path}, frame {index}")
+        classify(frame, snap=snap, name=f"{path}, frame {index}", largest=_LARGEST_CLIP)
         for index, frame in enumerate(clip.frames)
     ]
     return np.stack(maps), clip.fps
@@ -82,11 +83,17 @@ def colorize(classes: ClassMap) -> _Array:
 
 
 def classify(
-    pixels: _Array, alpha: _Array | None = None, *, snap: bool = False, name: str = "picture"
+    pixels: _Array,
+    alpha: _Array | None = None,
+    *,
+    snap: bool = False,
+    name: str = "picture",
+    largest: int = _LARGEST,
 ) -> ClassMap:
     """Painted pixels uint8 (H, W, 3), with alpha (H, W), as class ids (H, W).
 
-    `name` is what the message calls the picture. Raises InputError for unknown colours.
+    `name` is what the message calls the picture; where colours are mixed, it is looked at with sides
+    of at most `largest` pixels. Raises InputError for unknown colours.
     """
     if alpha is not None:
         pixels = np.where((alpha < 128)[..., None], _COLOURS[CLASS_ID["other"]], pixels)
@@ -94,7 +101,7 @@ def classify(
     exact = _exact_classes(pixels)
     if not (exact == _NONE).any():
         return exact
-    stride = -(-max(exact.shape) // _LARGEST)
+    stride = -(-max(exact.shape) // largest)
     small = pixels[::stride, ::stride]
     is_lossy = (exact == _NONE).mean() > 0.5
     classes, is_unknown = _classify(small, snap=snap, is_lossy=bool(is_lossy))
