@@ -81,6 +81,9 @@ def test_the_installed_command_paints_into_a_box(
     assert recipe["options"]["fit"] == "crop"
     facts = json.loads(nuwa("info", "b.png", "--json").stdout)["files"][0]
     assert facts["recipe"] == recipe
+    lines = nuwa("info", "b.png").stdout.splitlines()
+    assert f"  input: a.png (sha256 {digest[:12]}…)" in lines
+    assert "  region: within 20x12 at 10,5" in lines
 
 
 @pytest.mark.usefixtures("photo")

@@ -25,7 +25,7 @@ def info(
     """nuwa info out.mp4
 
     Show what a picture or clip is, and the recipe that nuwa embedded in it:
-    prompt, seed, options, model. Needs no model.
+    prompt, seed, options, inputs, model. Needs no model.
     """
     from nuwa_cli.media.probe import probe
 
@@ -49,6 +49,16 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     facts = {name: recipe[name] for name in ("command", "prompt", "seed") if name in recipe}
     facts |= recipe.get("options", {})
     lines += [f"  {name}: {value}" for name, value in facts.items()]
+    sources = recipe.get("inputs")
+    for source in sources if isinstance(sources, list) else []:
+        if isinstance(source, dict):
+            digest = str(source.get("sha256"))[:12]
+            lines.append(f"  input: {source.get('name')} (sha256 {digest}…)")
+    region = recipe.get("region")
+    bounds = region.get("bounds") if isinstance(region, dict) else None
+    if isinstance(bounds, list) and len(bounds) == 4:
+        left, top, width, height = bounds
+        lines.append(f"  region: within {width}x{height} at {left},{top}")
     model = recipe.get("model")
     if isinstance(model, dict):
         lines.append(f"  model: {model.get('name')} (sha256 {str(model.get('sha256'))[:12]}…)")
