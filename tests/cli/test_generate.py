@@ -153,7 +153,13 @@ def test_signals_leave_nothing(
 ) -> None:
     """A signal in the middle of a long clip, or of the start: its status, no traceback, no file."""
     words = ["t2v", "a dog", "-o", "a.mp4", "--frames", "9999", "--model", str(model_folder)]
-    process = subprocess.Popen([command, *words], cwd=work, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [command, *words],
+        cwd=work,
+        stderr=subprocess.PIPE,
+        # a shell's background job has it ignored, which a child inherits
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     wait_until_used(process, after)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
