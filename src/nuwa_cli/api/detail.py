@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from nuwa_cli.api.generated import Tokens
-from nuwa_cli.api.given import Bytes
+from nuwa_cli.tasks.inputs import Bytes
 
 Weights = np.ndarray[Any, np.dtype[np.uint8]]
 

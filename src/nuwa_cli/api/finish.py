@@ -13,9 +13,10 @@ import numpy as np
 from nuwa_cli.api.detail import carry_detail, unchanged
 from nuwa_cli.api.drawing import Drawn
 from nuwa_cli.api.fitting import Fitted, hole_of
-from nuwa_cli.api.given import Bytes, Given, Mask
+from nuwa_cli.api.given import Given
 from nuwa_cli.compositing.blending import blend
 from nuwa_cli.compositing.fitting import Fit
+from nuwa_cli.tasks.inputs import Bytes, Mask
 
 _OPAQUE = 255
 

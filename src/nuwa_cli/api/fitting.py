@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nuwa_cli.api.given import FitMode, Given, Mask
+from nuwa_cli.api.given import FitMode, Given
 from nuwa_cli.compositing.fitting import Fit, plan_fit
-from nuwa_cli.tasks.inputs import TaskInputs
-
-Box = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels"""
+from nuwa_cli.compositing.shapes import bounds_of
+from nuwa_cli.tasks.inputs import Mask, TaskInputs
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,6 @@ def hole_of(given: Given) -> Mask | None:
         hole = np.array(np.broadcast_to(given.masks, given.frames.shape[:3]))
     hole[: given.keep_first] = False
     return hole
-
-
-def bounds_of(mask: Mask) -> Box:
-    """The box around a mask (T, H, W) in all its frames; it must not be empty."""
-    rows = np.flatnonzero(mask.any(axis=(0, 2)))
-    columns = np.flatnonzero(mask.any(axis=(0, 1)))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def choose_fit(given: Given, size: int) -> Fit | None:

@@ -15,10 +15,9 @@ from nuwa_cli.compositing.fitting import FIT_MODES
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.stills import Picture
 from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
+from nuwa_cli.tasks.inputs import Bytes, Mask
 
 FitMode = Literal["crop", "pad", "stretch"]
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 import nuwa_cli
-from nuwa_cli.api.fitting import bounds_of
 from nuwa_cli.api.given import Given
 from nuwa_cli.compositing.fitting import Fit
+from nuwa_cli.compositing.shapes import bounds_of
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.media.metadata import RECIPE_SCHEMA, TRAINED, Recipe
 

@@ -70,7 +70,7 @@ def _render(seed: int, world: str, split: str, sprites: Path) -> tuple[SceneSpec
     """The scene of a seed, and its frames as pictures and as coloured class maps."""
     import numpy as np
 
-    from nuwa_cli.sketches.palette import SKETCH_CLASSES
+    from nuwa_cli.sketches.maps import colorize
     from nuwa_cli.storybook.render import Renderer
     from nuwa_cli.storybook.scene import sample_scene
     from nuwa_cli.storybook.sprites import SpritePack
@@ -81,8 +81,7 @@ def _render(seed: int, world: str, split: str, sprites: Path) -> tuple[SceneSpec
     pack = SpritePack.load(sprites, subjects=[subject.id for subject in spec.subjects])
     rendered = Renderer(pack).render([spec])
     pixels = rendered.pixels[0].permute(0, 2, 3, 1).cpu().numpy()
-    colours = np.array([entry.rgb for entry in SKETCH_CLASSES], dtype=np.uint8)
-    return spec, [np.ascontiguousarray(pixels), colours[rendered.classes[0].cpu().numpy()]]
+    return spec, [np.ascontiguousarray(pixels), colorize(rendered.classes[0].cpu().numpy())]
 
 
 def _captions(spec: SceneSpec, seed: int) -> dict[str, str]:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
     from nuwa_cli.training.recipe import TrainRecipe
     from nuwa_cli.training.scenes import SceneSource
+    from nuwa_cli.training.stage import Stage
 
 train_app = typer.Typer(
     help="nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer\n\n"
@@ -61,18 +66,9 @@ def train_tokenizer(
 
     Stage one: learn to turn pictures into tokens and back (VQ-GAN).
     """
-    import torch
-
-    from nuwa_cli.training.loop import Run
-    from nuwa_cli.training.recipe import load_recipe
     from nuwa_cli.training.train_vqgan import TokenizerStage
 
-    settings = load_recipe(recipe)
-    _use_threads(threads)
-    source = _scene_source(settings, sprites)
-    stage = TokenizerStage(settings, source, torch.device(device))
-    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
-    typer.echo(run_dir)
+    _train_first_stage(TokenizerStage, recipe, run_dir, sprites, minutes, device, threads, workers)
 
 
 @train_app.command("sketch", short_help="Stage one for sketches.")
@@ -89,18 +85,9 @@ def train_sketch(
 
     Stage one for sketches: segmentation maps to tokens and back (VQ-GAN-Seg).
     """
-    import torch
-
-    from nuwa_cli.training.loop import Run
-    from nuwa_cli.training.recipe import load_recipe
     from nuwa_cli.training.train_vqgan_seg import SketchStage
 
-    settings = load_recipe(recipe)
-    _use_threads(threads)
-    source = _scene_source(settings, sprites)
-    stage = SketchStage(settings, source, torch.device(device))
-    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
-    typer.echo(run_dir)
+    _train_first_stage(SketchStage, recipe, run_dir, sprites, minutes, device, threads, workers)
 
 
 @train_app.command("model", short_help="Stage two: tokens for a prompt.")
@@ -257,6 +244,29 @@ def export(
     )
     _report(f"model {digest[:12]}")
     typer.echo(out)
+
+
+def _train_first_stage(
+    make_stage: Callable[[TrainRecipe, SceneSource, torch.device], Stage],
+    recipe: Path,
+    run_dir: Path,
+    sprites: Path,
+    minutes: float | None,
+    device: str,
+    threads: int,
+    workers: int,
+) -> None:
+    """Train a tokenizer, of pictures or of sketches, on the scenes of its recipe."""
+    import torch
+
+    from nuwa_cli.training.loop import Run
+    from nuwa_cli.training.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    _use_threads(threads)
+    stage = make_stage(settings, _scene_source(settings, sprites), torch.device(device))
+    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
+    typer.echo(run_dir)
 
 
 def _use_threads(threads: int) -> None:

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from nuwa_cli.compositing.shapes import bounds_of
+
 _Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _Region = np.ndarray[Any, np.dtype[np.bool_]]
 _Values = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -154,10 +156,10 @@ def _ring(mask: _Region) -> _Region:
 
 def _window(mask: _Region, margin: int) -> tuple[slice, slice]:
     """The rows and columns that hold the mask, with a margin."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    left, top, right, bottom = bounds_of(mask)
     return (
-        slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
-        slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
+        slice(max(top - margin, 0), bottom + margin),
+        slice(max(left - margin, 0), right + margin),
     )
 
 

@@ -36,7 +36,7 @@ _PREVIEW_SIZE = 256
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """What the user said: shapes as `media/shapes.py` writes them, a mask picture or clip, the
+    """What the user said: shapes as `compositing/shapes.py` writes them, a mask picture or clip, the
     picture's own transparency; `feather` is in pixels of the picture."""
 
     boxes: tuple[str, ...] = ()

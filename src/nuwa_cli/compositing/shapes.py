@@ -120,3 +120,11 @@ def _draw_polygon(drawn: _Region, numbers: list[float]) -> None:
 def _closed(numbers: list[float]) -> Iterable[tuple[float, float]]:
     points = list(zip(numbers[::2], numbers[1::2], strict=True))
     return [*points, points[0]]
+
+
+def bounds_of(mask: Any) -> tuple[int, int, int, int]:
+    """The box around a mask bool (…, H, W), in all its frames together: left, top, right, bottom. The
+    mask must not be empty."""
+    plane = mask.any(axis=tuple(range(mask.ndim - 2)))
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

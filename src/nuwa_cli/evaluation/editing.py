@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nuwa_cli.compositing.shapes import bounds_of
 from nuwa_cli.evaluation.artists import Frames
 from nuwa_cli.evaluation.bench import (
     MODEL,
@@ -63,9 +64,8 @@ def region_around(subject: Region) -> Region:
     """The box around a subject mask (H, W), widened by a margin and to a least side."""
     region = np.zeros_like(subject)
     spans = []
-    for axis, side in ((1, subject.shape[0]), (0, subject.shape[1])):
-        covered = np.flatnonzero(subject.any(axis=axis))
-        first, last = int(covered[0]), int(covered[-1]) + 1
+    left, top, right, bottom = bounds_of(subject)
+    for first, last, side in zip((top, left), (bottom, right), subject.shape, strict=True):
         grow = max((last - first) * _MARGIN, (side * _MIN_SIDE - (last - first)) / 2)
         spans.append(slice(max(0, round(first - grow)), min(side, round(last + grow))))
     region[spans[0], spans[1]] = True

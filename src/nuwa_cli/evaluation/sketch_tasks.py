@@ -38,7 +38,8 @@ from nuwa_cli.evaluation.segmentation import (
 )
 from nuwa_cli.evaluation.settings import EvaluationSettings
 from nuwa_cli.model.segmenter import SegmentNet
-from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES, SKETCH_CLASSES
+from nuwa_cli.sketches.maps import colorize
+from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
 from nuwa_cli.storybook.render import Renderer
 
 GOOD_ACCURACY = 0.7  # of a sample that counts as right on the sheet
@@ -136,8 +137,7 @@ def compare(
 
 def _side_by_side(sketches: Maps, frames: Frames) -> str:
     """Sketches in their colours beside what was drawn of them; of a clip, its first and last."""
-    colors = np.array([entry.rgb for entry in SKETCH_CLASSES], dtype=np.uint8)
     ends = [0] if len(frames) == 1 else [0, len(frames) - 1]
-    drawn = at_size(colors[sketches[ends]], frames.shape[2])
+    drawn = at_size(colorize(sketches[ends]), frames.shape[2])
     pairs = np.stack([drawn, frames[ends]], axis=1)
     return thumbnail(pairs.reshape(-1, *frames.shape[1:]))

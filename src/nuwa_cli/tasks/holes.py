@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuwa_cli.compositing.blending import fill_hole
+from nuwa_cli.compositing.shapes import bounds_of
 from nuwa_cli.tasks.inputs import Bytes, Mask
+from nuwa_cli.tasks.plan import Box
 from nuwa_cli.tasks.toolkit import Toolkit
 
 UNKNOWN = -1
@@ -36,20 +38,13 @@ def touched_cells(hole: Mask, toolkit: Toolkit) -> Tensor:
     return F.adaptive_max_pool2d(pixels, cells)[None, :, 0] > 0
 
 
-def place_of(hole: Mask) -> tuple[float, float, float, float]:
+def place_of(hole: Mask) -> Box:
     """The box around a hole (T, S, S) in all its frames: center x, center y, width and height as
     shares of the frame. The hole must not be empty."""
     height, width = hole.shape[-2:]
-    rows = np.flatnonzero(hole.any(axis=(0, 2)))
-    columns = np.flatnonzero(hole.any(axis=(0, 1)))
-    top, bottom = rows[0] / height, (rows[-1] + 1) / height
-    left, right = columns[0] / width, (columns[-1] + 1) / width
-    return (
-        float(left + right) / 2,
-        float(top + bottom) / 2,
-        float(right - left),
-        float(bottom - top),
-    )
+    left, top, right, bottom = bounds_of(hole)
+    x0, x1, y0, y1 = left / width, right / width, top / height, bottom / height
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
 
 
 def pad_frames(tokens: Tensor, num_frames: int) -> Tensor:

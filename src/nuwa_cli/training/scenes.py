@@ -15,6 +15,7 @@ from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec, sample_scene
 from nuwa_cli.storybook.world import WorldConfig
+from nuwa_cli.tokenizer.vqgan_seg import resize
 
 TRAIN_SEEDS = 1 << 40
 """Training scenes have seeds from here on; smaller seeds are never trained on (evaluation's own)."""
@@ -84,9 +85,9 @@ class SceneSource:
         captions = [caption(spec, spec.seed + 1, kind=kind) for spec in specs]
         return SceneBatch(
             frames=self._fit(rendered.pixels[:, :frames]),
-            subject_mask=self._pick(rendered.subject_mask[:, :frames]),
-            key_masks=self._pick(rendered.subject_mask[:, frames:]),
-            classes=self._pick(rendered.classes[:, :frames]),
+            subject_mask=resize(rendered.subject_mask[:, :frames], self.image_size),
+            key_masks=resize(rendered.subject_mask[:, frames:], self.image_size),
+            classes=resize(rendered.classes[:, :frames], self.image_size),
             specs=tuple(specs),
             captions=tuple(captions),
             first_frame=first,
@@ -99,9 +100,3 @@ class SceneSource:
         size = (self.image_size, self.image_size)
         flat = F.interpolate(frames.flatten(0, 1).float(), size=size, mode="area")
         return flat.round().to(torch.uint8).view(*frames.shape[:2], *flat.shape[1:])
-
-    def _pick(self, labels: Tensor) -> Tensor:
-        """(b, T, 256, 256) → the label at the center of each of the model's pixels."""
-        step = labels.shape[-1] / self.image_size
-        index = ((torch.arange(self.image_size) + 0.5) * step).long()
-        return labels[..., index, :][..., index]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nuwa_cli.sketches.palette import SKETCH_CLASSES
+from nuwa_cli.sketches.maps import colorize
 
 
 def save_sheet(rows: list[Tensor], path: Path) -> None:
@@ -20,6 +20,6 @@ def save_sheet(rows: list[Tensor], path: Path) -> None:
 
 
 def class_colors(classes: Tensor) -> Tensor:
-    """Class maps (b, H, W) as pictures (b, 3, H, W) in [-1, 1]."""
-    table = torch.tensor([entry.rgb for entry in SKETCH_CLASSES], device=classes.device)
-    return table[classes.long()].permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    """Class maps (b, H, W) as pictures (b, 3, H, W) in [-1, 1], on the CPU."""
+    colors = torch.from_numpy(colorize(classes.cpu().numpy()))
+    return colors.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
