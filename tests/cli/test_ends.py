@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
+import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nuwa_cli.cli import main_errors
 from nuwa_cli.cli import work as work_module
 from nuwa_cli.cli.main_errors import exit_status, one_line
 from nuwa_cli.cli.output import Output, PlainProgress
@@ -124,3 +129,23 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with Output(as_json=False, quiet=True).progress(2, "picture") as progress:
         progress.step(1, 2)
     assert quiet.getvalue() == ""
+
+
+def test_a_signal_during_an_import_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thrown through the start of a C++ library, an exception would abort the process."""
+    (tmp_path / "signalled_while_imported.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "for _ in range(10):\n"
+        "    time.sleep(0.01)\n"
+        "IS_COMPLETE = True\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with main_errors.termination_signals(), pytest.raises(main_errors.Terminated) as caught:
+        module = importlib.import_module("signalled_while_imported")
+        assert module.IS_COMPLETE
+        time.sleep(5)
+    assert caught.value.number == signal.SIGHUP
+    assert sys.modules["signalled_while_imported"].IS_COMPLETE

@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from nuwa_cli.errors import NuwaError
 
 _MAX_LINE = 240
 _TAIL = 100
+_AGAIN_AFTER = 0.05  # seconds
 _CLOSED_PIPE = 128 + 13
 _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -39,9 +41,18 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def termination_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, so that every `finally` runs."""
+    """Turn SIGTERM and SIGHUP into an exception, so that every `finally` runs.
 
-    def terminate(number: int, _frame: FrameType | None) -> None:
+    Not in the middle of an import: an exception that is thrown through the start of a C++ library
+    aborts the process. The signal is then sent again a moment later.
+    """
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         raise Terminated(number)
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -51,6 +62,14 @@ def termination_signals() -> Iterator[None]:
     finally:
         for number, handler in previous:
             signal.signal(number, handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def exit_status(error: BaseException, argv: list[str]) -> int:
