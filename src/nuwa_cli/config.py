@@ -69,6 +69,7 @@ class VQGANConfig(_Config):
     codebook_size: int = 2048
     code_dim: int = 16
     commitment_beta: float = 0.25
+    intact_skips: bool = False  # the decoder can look at features of intact cells (NÜWA-LIP)
 
     def __post_init__(self) -> None:
         _require(len(self.widths) == len(self.depths), "widths and depths differ in length")

@@ -28,7 +28,7 @@ class Preset:
 
 
 _STORYBOOK = Preset(
-    tokenizer=VQGANConfig(image_size=256),
+    tokenizer=VQGANConfig(image_size=256, intact_skips=True),
     # Class maps are simple: half the resolution and a quarter of the width say all of them.
     sketch_tokenizer=VQGANConfig(
         in_channels=32,  # classes of sketches.palette

@@ -17,6 +17,7 @@ _MAX_SIZE = 1 << 20  # widths, vocabularies, picture sizes: beyond this a config
 _MAX_LAYERS = 512
 _OPTIONAL_NETS = ("sketch_tokenizer", "reranker")
 _FRACTIONS = ("commitment_beta",)  # every other number of a net's config is a count
+_SWITCHES = ("intact_skips",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,10 @@ def _check_values(document: dict[str, Any]) -> None:
 
 def _size_problem(part: str, values: dict[str, Any]) -> str:
     for key, value in values.items():
+        if key in _SWITCHES:
+            if not isinstance(value, bool):
+                return f"{part}.{key} is neither true nor false"
+            continue
         most = _MAX_LAYERS if "layers" in key or key == "depths" else _MAX_SIZE
         for number in value if isinstance(value, (list, tuple)) else [value]:
             kind = (int, float) if key in _FRACTIONS else int

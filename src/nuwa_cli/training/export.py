@@ -23,6 +23,7 @@ from nuwa_cli.training.checkpoint import latest_checkpoint
 from nuwa_cli.training.recipe import TrainRecipe
 
 _RERANKER_RECORD = "reranker.json"
+_SKIPS = "decoder.skips."
 _MAX_RECORD = 1 << 16
 _MAX_WEIGHTS = 1 << 28
 
@@ -46,15 +47,22 @@ def averaged_weights(run_dir: Path, module: str) -> tuple[dict[str, Tensor], Tra
 def load_trained_tokenizer(source: Path, config: VQGANConfig) -> VQGAN:
     """The VQ-GAN of a tokenizer run (its averaged weights) or of a model folder, float32.
 
-    Raises InputError when there is none, or when it is not of `config`.
+    One that was trained without skips also serves a config with them (`intact_skips`): they begin
+    without effect. Raises InputError when there is none, or when it is not of `config`.
     """
     if _is_model(source):
-        vqgan = load_model(source).tokenizer
-        if vqgan.config != config:
-            raise InputError(f"model '{source}': its tokenizer is of another preset; train one")
-        return vqgan
-    weights, _, _ = averaged_weights(source, "vqgan")
+        weights = load_model(source).tokenizer.state_dict()
+        kind = "model"
+    else:
+        weights, _, _ = averaged_weights(source, "vqgan")
+        kind = "run"
     vqgan = VQGAN(config)
+    wanted = vqgan.state_dict()
+    weights = {name: wanted[name] for name in wanted if name.startswith(_SKIPS)} | weights
+    if {name: value.shape for name, value in weights.items()} != {
+        name: value.shape for name, value in wanted.items()
+    }:
+        raise InputError(f"{kind} '{source}': its tokenizer is of another preset; train one")
     vqgan.load_state_dict(weights, strict=True)
     return vqgan
 

@@ -13,10 +13,10 @@ from nuwa_cli.tokenizer.discriminator import PatchDiscriminator, feature_loss
 from nuwa_cli.tokenizer.vqgan import VQGAN
 
 
-@pytest.mark.parametrize("channels", [3, 7])
-def test_shapes_for_pictures_and_class_maps(channels: int) -> None:
+@pytest.mark.parametrize(("channels", "widths"), [(3, (16, 24)), (7, (16, 16))])
+def test_shapes_for_pictures_and_class_maps(channels: int, widths: tuple[int, int]) -> None:
     config = VQGANConfig(
-        in_channels=channels, image_size=64, stem_factor=4, widths=(16, 24), depths=(1, 1),
+        in_channels=channels, image_size=64, stem_factor=4, widths=widths, depths=(1, 1),
         codebook_size=32, code_dim=4,
     )  # fmt: skip
     vqgan = VQGAN(config)
