@@ -24,6 +24,7 @@ from nuwa_cli.ops.neighborhood import Extent
 from nuwa_cli.ops.rotary import grid_rotary_table
 from nuwa_cli.presets import get_preset
 from nuwa_cli.sampling.decode import decode_waves
+from nuwa_cli.sampling.persistence import Expectation
 from nuwa_cli.sampling.schedule import DecodeOrder, Schedule
 
 BASE = dataclasses.replace(
@@ -60,8 +61,12 @@ def random_condition(
     if condition_grid is None:
         return Condition(text, layout=layout)
     sketch = torch.randint(-1, BASE.sketch_vocab, (1, *condition_grid.sides))
-    canvas = torch.randint(-1, BASE.visual_vocab, (1, *condition_grid.sides))
-    return Condition(text, sketch, canvas if has_both else None, layout)
+    if not has_both:
+        return Condition(text, sketch, layout=layout)
+    canvas = torch.randint(0, BASE.visual_vocab, (1, *condition_grid.sides))
+    canvas[torch.rand(canvas.shape) < 0.4] = -1
+    pixels = torch.rand(1, 4, 4 * condition_grid.height, 4 * condition_grid.width) - 0.3
+    return Condition(text, sketch, canvas, layout, pixels.double())
 
 
 def decoded(
@@ -71,11 +76,19 @@ def decoded(
     sampling: SamplingConfig,
     known: Tensor | None,
     order: DecodeOrder,
+    expected: Expectation | None = None,
 ) -> tuple[Tensor, Tensor]:
     tokens = torch.full(grid.sides, -1)
     logits = torch.zeros(*grid.sides, model.config.visual_vocab, dtype=torch.float64)
     waves = decode_waves(
-        model, condition, grid, sampling, seed=sampling.seed, known_tokens=known, order=order
+        model,
+        condition,
+        grid,
+        sampling,
+        seed=sampling.seed,
+        known_tokens=known,
+        expected=expected,
+        order=order,
     )
     for wave in waves:
         frame, row, column = wave.coords.unbind(dim=1)
@@ -117,8 +130,9 @@ def test_full_forward_raster_and_wavefront_agree(
     if has_known:
         known = torch.randint(0, BASE.visual_vocab, grid.sides)
         known[torch.rand(grid.sides) < 0.6] = -1
-    tokens, logits = decoded(model, condition, grid, sampling, known, "wavefront")
-    raster_tokens, raster_logits = decoded(model, condition, grid, sampling, known, "raster")
+    hoped = Expectation(torch.randint(-1, BASE.visual_vocab, grid.sides), 2.0 * has_known)
+    tokens, logits = decoded(model, condition, grid, sampling, known, "wavefront", hoped)
+    raster_tokens, raster_logits = decoded(model, condition, grid, sampling, known, "raster", hoped)
     assert torch.equal(tokens, raster_tokens)
     if known is not None:
         assert torch.equal(tokens[known >= 0], known[known >= 0])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nuwa_cli.errors import UsageError
 from nuwa_cli.ops.grid import GridShape, grid_of
+from nuwa_cli.ops.samples import SAMPLES
 
 ABSENT = -1
 """A sketch cell that is not given, or a hole in the canvas."""
@@ -31,6 +32,7 @@ class Condition:
     layout: Tensor | None = (
         None  # int64 (b, t, h, w) on the target's grid, -1 = none (model.layout)
     )
+    pixels: Tensor | None = None  # float (b, 4, 4h, 4w) of the canvas's first frame (ops.samples)
     first_frame: int = 0  # number of the first frame of sketch and canvas, for the time table
 
     def __post_init__(self) -> None:
@@ -42,6 +44,16 @@ class Condition:
                 f"condition grids {sorted(shapes)} for a batch of {self.batch_size}: sketch and "
                 "canvas must both be (b, t, h, w); give them the same shape"
             )
+        if self.pixels is not None and (self.canvas is None or not self._fits(self.pixels)):
+            raise UsageError(
+                f"pixels of shape {tuple(self.pixels.shape)}: not (b, 4, 4h, 4w) of a canvas; "
+                "give both, of the same grid"
+            )
+
+    def _fits(self, pixels: Tensor) -> bool:
+        assert self.canvas is not None
+        height, width = self.canvas.shape[-2:]
+        return pixels.shape == (self.batch_size, 4, SAMPLES * height, SAMPLES * width)
 
     @property
     def batch_size(self) -> int:
@@ -54,12 +66,17 @@ class Condition:
         return None if some is None else grid_of(some)
 
     def null(self) -> Condition:
-        """The same shapes with nothing in them: the other half of classifier-free guidance."""
+        """The same shapes with nothing in them: the other half of classifier-free guidance.
+
+        The canvas goes too. Measured by eye: guided away from what would be drawn without it, a
+        completion joins the intact part far better than when only the text is guided.
+        """
         return Condition(
             text=torch.zeros_like(self.text),
             sketch=None if self.sketch is None else torch.full_like(self.sketch, ABSENT),
             canvas=None if self.canvas is None else torch.full_like(self.canvas, ABSENT),
             layout=None if self.layout is None else torch.full_like(self.layout, ABSENT),
+            pixels=None if self.pixels is None else torch.zeros_like(self.pixels),
             first_frame=self.first_frame,
         )
 
@@ -70,6 +87,7 @@ class Condition:
             sketch=None if self.sketch is None else self.sketch[samples],
             canvas=None if self.canvas is None else self.canvas[samples],
             layout=None if self.layout is None else self.layout[samples],
+            pixels=None if self.pixels is None else self.pixels[samples],
             first_frame=self.first_frame,
         )
 
@@ -80,6 +98,7 @@ class Condition:
             sketch=None if self.sketch is None else self.sketch.to(device),
             canvas=None if self.canvas is None else self.canvas.to(device),
             layout=None if self.layout is None else self.layout.to(device),
+            pixels=None if self.pixels is None else self.pixels.to(device),
             first_frame=self.first_frame,
         )
 
@@ -101,16 +120,19 @@ def cat_conditions(conditions: Sequence[Condition]) -> Condition:
         sketch=_cat_grids([c.sketch for c in conditions], conditions),
         canvas=_cat_grids([c.canvas for c in conditions], conditions),
         layout=_cat_grids([c.layout for c in conditions], conditions),
+        pixels=_cat_grids([c.pixels for c in conditions], conditions, fill=0.0),
         first_frame=first_frames.pop(),
     )
 
 
-def _cat_grids(grids: list[Tensor | None], conditions: Sequence[Condition]) -> Tensor | None:
+def _cat_grids(
+    grids: list[Tensor | None], conditions: Sequence[Condition], fill: float = ABSENT
+) -> Tensor | None:
     known = next((grid for grid in grids if grid is not None), None)
     if known is None:
         return None
     filled = [
-        known.new_full((condition.batch_size, *known.shape[1:]), ABSENT) if grid is None else grid
+        known.new_full((condition.batch_size, *known.shape[1:]), fill) if grid is None else grid
         for grid, condition in zip(grids, conditions, strict=True)
     ]
     return torch.cat(filled)

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.model.attention import CrossMemory
 from nuwa_cli.model.blocks import DecoderBlock
+from nuwa_cli.model.canvas import KnownNeighbors, NearestKnown
 from nuwa_cli.model.embedding import PositionTables, compute_dtype
 from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.layout import LAYOUT_VOCAB
-from nuwa_cli.ops.grid import GridShape, coordinates, map_coordinates
+from nuwa_cli.ops.grid import GridShape, coordinates, grid_of, map_coordinates
 from nuwa_cli.ops.nearby import Backend
 from nuwa_cli.ops.nearby_reference import AlwaysVisible
 from nuwa_cli.ops.neighborhood import Extent
-from nuwa_cli.ops.rotary import grid_rotary_table
+from nuwa_cli.ops.rotary import grid_rotary_table, rotary_table
 
 
 class Decoder(nn.Module):
@@ -36,6 +37,8 @@ class Decoder(nn.Module):
         self.content = nn.Embedding(config.visual_vocab, dim)
         self.layout = nn.Embedding(1 + LAYOUT_VOCAB, dim)  # row 0: no layout
         self.sketch = nn.Embedding(1 + config.sketch_vocab, dim)  # row 0: no class given here
+        self.neighbors = KnownNeighbors(dim, config.num_heads)
+        self.nearest = NearestKnown(dim)
         self.underlay = nn.Linear(dim, dim, bias=False)  # of the encoded cell under a position
         self.positions = PositionTables(
             config.max_frames, config.grid_height, config.grid_width, dim
@@ -65,7 +68,7 @@ class Decoder(nn.Module):
         """Teacher-forced hidden states: (b, n) int64 → (b, n, d)."""
         positions = self.positions(grid, time_offset)
         places = coordinates(grid, positions.device)
-        given = self.given_vectors(encoded, places, grid)
+        given = self.given_vectors(encoded, places, grid, time_offset, backend)
         if given is not None:
             positions = positions + given
         dtype = compute_dtype(positions)
@@ -90,13 +93,19 @@ class Decoder(nn.Module):
         return hidden
 
     def given_vectors(
-        self, encoded: EncodedCondition, coords: Tensor, grid: GridShape
+        self,
+        encoded: EncodedCondition,
+        coords: Tensor,
+        grid: GridShape,
+        time_offset: int = 0,
+        backend: Backend = "auto",
     ) -> Tensor | None:
-        """What layout, sketch and encoded condition cells under some positions add to their vectors:
-        coordinates (n, 3) of `grid` → (b, n, d), or None where nothing is given.
+        """What layout, sketch, canvas and encoded condition cells under some positions add to their
+        vectors: coordinates (n, 3) of `grid` → (b, n, d), or None where nothing is given.
 
         Measured: through cross-attention alone a sketch was hardly followed after 500 steps; its
-        tokens right under the position are what is learned at once.
+        tokens right under the position are what is learned at once. A hole has no token, but it has
+        neighbors.
         """
         frame, row, column = coords.unbind(dim=1)
         parts = []
@@ -108,17 +117,40 @@ class Decoder(nn.Module):
                 cells = self.sketch(encoded.sketch[:, frame, row, column] + 1)
                 is_given = (encoded.sketch >= 0).flatten(1).any(dim=1)
                 parts.append(cells * is_given[:, None, None].to(cells.dtype))
+            if encoded.canvas is not None:
+                around, first = self._around_holes(encoded.canvas, frame, time_offset, backend)
+                is_given = (encoded.canvas >= 0).flatten(1).any(dim=1)
+                around = around[:, frame - first, row, column]
+                parts.append(around * is_given[:, None, None].to(around.dtype))
             if encoded.cells is not None and encoded.present is not None:
                 index = (frame * encoded.grid.height + row) * encoded.grid.width + column
                 cells = self.underlay(encoded.cells[:, index])
                 parts.append(cells * encoded.present[:, None, None].to(cells.dtype))
         return sum(parts[1:], parts[0]) if parts else None
 
+    def _around_holes(
+        self, canvas: Tensor, frames: Tensor, time_offset: int, backend: Backend
+    ) -> tuple[Tensor, int]:
+        """What the holes of some frames of a canvas are told of the intact cells around them,
+        (b, t', h, w, d), and the first frame of the result. Of a long clip only what is needed."""
+        reach = self.extent.frames // 2
+        first = max(int(frames.min()) - reach, 0)
+        part = canvas[:, first : int(frames.max()) + reach + 1]
+        grid = grid_of(part)
+        positions = self.positions(grid, first + time_offset)
+        places = coordinates(grid, canvas.device)
+        places[:, 0] += first
+        rotary = rotary_table(places, self.config.head_dim, compute_dtype(positions))
+        near = self.neighbors(
+            part, self.content, positions, rotary, extent=self.extent, backend=backend
+        )
+        return near + self.nearest(part, self.content), first
+
     def cross_memory(self, index: int, encoded: EncodedCondition) -> CrossMemory:
         """Keys and values of the condition in layer `index`."""
         cross = self.layers[index].cross
-        keys, values = cross.project_memory(encoded.text)
-        text = AlwaysVisible(keys, values, encoded.text_visible)
+        keys, values = cross.project_memory(encoded.slots)
+        text = AlwaysVisible(keys, values, encoded.visible)
         if encoded.cells is None:
             return CrossMemory(text)
         cell_keys, cell_values = cross.project_memory(encoded.cells)

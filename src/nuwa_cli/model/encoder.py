@@ -1,7 +1,8 @@
 """Encoder: one stack, the same weights for every kind of condition.
 
 The paper's encoder is L layers of 3DNA over the condition C, whatever C is. A text row is attended whole
-(extent 1 × 1 × ∞), a grid of sketch and canvas tokens through non-causal 3DNA.
+(extent 1 × 1 × ∞), and so are the few patches of a canvas's pixels; a grid of sketch and canvas tokens
+goes through non-causal 3DNA.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.model.blocks import EncoderBlock
+from nuwa_cli.model.canvas import PixelPatches
 from nuwa_cli.model.condition import Condition
 from nuwa_cli.model.embedding import (
     ConditionGridEmbedding,
@@ -32,15 +34,16 @@ _TEXT_STEP = 8  # texts are cut to a multiple of this, so that few different len
 
 @dataclass(frozen=True)
 class EncodedCondition:
-    """What the decoder reads: text slots, the mean of all there is, cells of the condition grid."""
+    """What the decoder reads: slots, the mean of all there is, cells of the condition grid."""
 
-    text: Tensor  # (b, length, d)
-    text_visible: Tensor  # bool (b, length)
+    slots: Tensor  # (b, length, d): text, then pixel patches
+    visible: Tensor  # bool (b, length)
     pooled: Tensor  # (b, d)
     grid: GridShape | None = None
     cells: Tensor | None = None  # (b, m, d)
     present: Tensor | None = None  # bool (b,): whether a sample has a grid at all
     sketch: Tensor | None = None  # int64 (b, t, h, w) of the condition grid, passed through
+    canvas: Tensor | None = None  # the same
     layout: Tensor | None = None  # int64 (b, t, h, w) on the target's grid, passed through
 
 
@@ -59,6 +62,7 @@ class Encoder(nn.Module):
             PositionTables(config.max_frames, config.grid_height, config.grid_width, dim),
             dim,
         )
+        self.pixels = PixelPatches(config.grid_height, config.grid_width, dim)
         self.blocks = nn.ModuleList(
             EncoderBlock(dim, config.num_heads, config.mlp_ratio)
             for _ in range(config.encoder_layers)
@@ -88,8 +92,19 @@ class Encoder(nn.Module):
         # windows are small: without it the first rows would choose a place that the last forbid
         summary = self.summary(cells.mean(dim=1)) * present[:, None].to(cells.dtype)
         pooled = pooled + summary
+        if condition.pixels is not None:
+            patches, shown = self._encode_pixels(condition.pixels)
+            text, visible = torch.cat((text, patches), dim=1), torch.cat((visible, shown), dim=1)
         return EncodedCondition(
-            text, visible, pooled, grid, cells, present, condition.sketch, condition.layout
+            text,
+            visible,
+            pooled,
+            grid,
+            cells,
+            present,
+            condition.sketch,
+            condition.canvas,
+            condition.layout,
         )
 
     def _encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,6 +125,18 @@ class Encoder(nn.Module):
         rotary = rotary_table(positions, self.config.head_dim, x.dtype)
         for block in self.layers:
             x = block.text(x, rotary, visible)
+        return self.norm(x), visible
+
+    def _encode_pixels(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Slots of the patches (b, p, d), and which of them show anything, bool (b, p)."""
+        x, visible, places = self.pixels(pixels, self.grid_embedding.positions)
+        x = x.to(compute_dtype(x))
+        rotary = rotary_table(places, self.config.head_dim, x.dtype)
+        # a sample without any pixels looks at its first patch, and nobody looks at the result
+        looked_at = visible.clone()
+        looked_at[:, 0] |= ~visible.any(dim=1)
+        for block in self.layers:
+            x = block.text(x, rotary, looked_at)
         return self.norm(x), visible
 
     def _encode_grid(

@@ -2,7 +2,7 @@
 
 Weights are normal with standard deviation 0.02; the projections that write into the residual stream are
 scaled down by √(2·layers), so that its variance does not grow with depth. The last layer of the
-modulation and what a sketch adds to positions start at zero: at first, conditions act through
+modulation and what sketch and canvas add to positions start at zero: at first, conditions act through
 cross-attention only.
 """
 
@@ -21,6 +21,8 @@ _WRITES_RESIDUAL = ("attention.out.weight", "cross.out.weight", "mlp.contract.we
 _START_AT_ZERO = (
     "decoder.modulation.2.",
     "decoder.sketch.",
+    "decoder.nearest.",
+    "decoder.neighbors.attention.out.",
     "decoder.underlay.",
     "encoder.summary.",
 )

@@ -46,7 +46,7 @@ class DecodeState:
         parameter = decoder.norm.weight
         self.grid = grid
         self.tables = SlotTables(grid, decoder.extent, parameter.dtype, parameter.device)
-        self.batch_size = encoded.text.shape[0]
+        self.batch_size = encoded.slots.shape[0]
         blocks = decoder.layers
         bos = [block.attention.bos for block in blocks]
         self.cache = KVCache(
@@ -114,7 +114,7 @@ class _FrameTables:
 
 
 class _StepMemory:
-    """The condition in one layer, laid out for steps: text slots first, then grid cells."""
+    """The condition in one layer, laid out for steps: slots that all see, and grid cells."""
 
     def __init__(self, memory: CrossMemory, extent: Extent) -> None:
         text = memory.text
@@ -127,9 +127,8 @@ class _StepMemory:
         if memory.grid is not None:
             assert memory.keys is not None and memory.values is not None
             assert memory.present is not None
-            keys = torch.cat((text.keys, memory.keys), dim=2)
-            values = torch.cat((text.values, memory.values), dim=2)
-            self.slots = torch.stack((keys, values), dim=2).permute(0, 3, 2, 1, 4).contiguous()
+            cells = torch.stack((memory.keys, memory.values), dim=2)
+            self.cells = cells.permute(0, 3, 2, 1, 4).contiguous()  # (b, m, 2, heads, c)
             absent = torch.zeros_like(self.text_mask[:, 0])
             self.absent = absent.masked_fill(~memory.present, -torch.inf)  # (b,)
 
@@ -248,21 +247,15 @@ def _attend_condition(
         )
         return _linear(cross.out, attended.transpose(1, 2).flatten(2))
     index, hidden = cells
-    b, heads, n, c = q.shape
-    length = memory.text_mask.shape[1]
-    text = torch.arange(length, device=index.device).expand(n, -1)
-    index = torch.cat((text, index + length), dim=1)  # (n, length + m)
-    gathered = memory.slots[:, index].flatten(0, 1)  # (b·n, length + m, 2, heads, c)
-    keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)
-    mask = torch.cat(
-        (
-            memory.text_mask[:, None].expand(-1, n, -1),
-            hidden + memory.absent[:, None, None],
-        ),
-        dim=2,
-    )
-    queries = q.transpose(1, 2).reshape(b * n, heads, 1, c)
-    attended = F.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=mask.flatten(0, 1)[:, None, None]
-    )
-    return _linear(cross.out, attended.reshape(b, n, heads * c))
+    near = memory.cells[:, index]  # (b, n, m, 2, heads, c)
+    scale = q.shape[-1] ** -0.5
+    exact = torch.promote_types(q.dtype, torch.float32)
+    text_scores = (q @ memory.keys.transpose(2, 3)).to(exact) * scale
+    cell_scores = torch.einsum("bhnc,bnmhc->bhnm", q, near[:, :, :, 0]).to(exact) * scale
+    text_scores += memory.text_mask[:, None, None]
+    cell_scores += (hidden + memory.absent[:, None, None])[:, None]
+    weights = torch.cat((text_scores, cell_scores), dim=3).softmax(dim=3).to(x.dtype)
+    length = text_scores.shape[3]
+    attended = weights[..., :length] @ memory.values
+    attended = attended + torch.einsum("bhnm,bnmhc->bhnc", weights[..., length:], near[:, :, :, 1])
+    return _linear(cross.out, attended.transpose(1, 2).flatten(2))

@@ -22,7 +22,7 @@ from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.logits import draw, filter_logits, guide
 from nuwa_cli.ops.neighborhood import Extent
 from nuwa_cli.sampling.events import OnEvent, Progress
-from nuwa_cli.sampling.persistence import Persistence
+from nuwa_cli.sampling.persistence import Expectation, Persistence
 from nuwa_cli.sampling.randomness import uniforms
 from nuwa_cli.sampling.schedule import DecodeOrder, Schedule
 
@@ -53,6 +53,7 @@ def generate(
     *,
     seeds: Sequence[int] | None = None,
     known_tokens: Tensor | None = None,
+    expected: Expectation | None = None,
     order: DecodeOrder = "wavefront",
     on_event: OnEvent | None = None,
 ) -> Iterator[FinishedFrame]:
@@ -65,6 +66,7 @@ def generate(
         seeds: one per item, instead.
         known_tokens: int64 (b, t, h, w) with -1 where a token is to be drawn; known ones are
             kept, and are visible to every position that comes later in raster order.
+        expected: tokens to be favored, the same for every item.
         order: "raster" gives the same tokens, slower.
         on_event: called after every step.
 
@@ -88,6 +90,7 @@ def generate(
             sampling,
             seed=seeds[sample],
             known_tokens=None if known_tokens is None else known_tokens[sample],
+            expected=expected,
             order=order,
         )
         unfinished = _Frames(grid)
@@ -106,6 +109,7 @@ def generate_tokens(
     *,
     seeds: Sequence[int] | None = None,
     known_tokens: Tensor | None = None,
+    expected: Expectation | None = None,
     order: DecodeOrder = "wavefront",
     on_event: OnEvent | None = None,
 ) -> Tensor:
@@ -118,6 +122,7 @@ def generate_tokens(
         sampling,
         seeds=seeds,
         known_tokens=known_tokens,
+        expected=expected,
         order=order,
         on_event=on_event,
     ):
@@ -133,6 +138,7 @@ def decode_waves(
     *,
     seed: int,
     known_tokens: Tensor | None = None,
+    expected: Expectation | None = None,
     order: DecodeOrder = "wavefront",
 ) -> Iterator[DecodedWave]:
     """Decode one item step by step: what `generate` is made of, with the logits.
@@ -140,6 +146,7 @@ def decode_waves(
     Args:
         condition: a single row.
         known_tokens: (t, h, w), -1 where unknown.
+        expected: tokens to be favored.
     """
     schedule = Schedule(grid, Extent(*model.config.extent), order)
     guided = sampling.guidance_scale != 1.0
@@ -152,7 +159,7 @@ def decode_waves(
         )
         layout = None if condition.layout is None else condition.layout[0]
         extent = Extent(*model.config.extent)
-        persistence = Persistence(sampling.persistence, grid, layout, extent, device)
+        persistence = Persistence(sampling.persistence, grid, layout, extent, device, expected)
     for positions in schedule.waves():
         with torch.inference_mode():
             coords = torch.tensor(positions, device=device)

@@ -5,9 +5,14 @@ of a token of the frame before: in a still background that of the same cell; ins
 that of the cell from which the box has moved here. Either lies within the attention window of the
 position, hence in an earlier wave in any schedule: wavefront and raster order still agree. Cells that
 the box uncovers are left to the model.
+
+A caller who knows more, what a long clip looked like when it began, names a token for each position
+(`Expectation`), favored in the same way: known before decoding, so wavefront-exact by itself.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +22,14 @@ from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.neighborhood import Extent
 
 _RING = 3  # frames of tokens kept: within the window no frame is more than one ahead
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Tokens that are likely to stand at their places, and how strongly they are favored."""
+
+    tokens: Tensor  # int64 (t, h, w), -1 = none
+    nats: float
 
 
 class Persistence:
@@ -29,8 +42,10 @@ class Persistence:
         layout: Tensor | None,
         extent: Extent,
         device: torch.device,
+        expected: Expectation | None = None,
     ) -> None:
         """`layout`: int64 (t, h, w), or None where nothing is known of a subject."""
+        self.expected = expected
         # a model that looks at no earlier frame may decode it in the same wave
         self.nats = nats if extent.frames > 1 else 0.0
         self.grid = grid
@@ -43,10 +58,15 @@ class Persistence:
             self.shift = _shifts(self.layout, reach)
 
     def favor(self, logits: Tensor, coords: Tensor) -> Tensor:
-        """Logits (n, v) of the positions (n, 3), with those of the tokens before them raised."""
+        """Logits (n, v) of the positions (n, 3), with those of the tokens before them, and of expected
+        ones, raised."""
+        frame, row, column = coords.unbind(dim=1)
+        if self.expected is not None:
+            tokens = self.expected.tokens.to(logits.device)[frame, row, column, None]
+            raised = (tokens >= 0).to(logits.dtype) * self.expected.nats
+            logits = logits.scatter_add(1, tokens.clamp(min=0), raised)
         if self.nats == 0.0:
             return logits
-        frame, row, column = coords.unbind(dim=1)
         is_held = frame > 0
         before = (frame - 1).clamp(min=0)
         if self.layout is not None:

@@ -1,5 +1,5 @@
 """TI2I: a picture, a region and a text in, the picture with what the text says in the region out
-(paper §4.2). The zero-shot form of completion, whose text is no longer optional.
+(paper §4.2). Completion whose text is no longer optional, and whose subject stands in the region.
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ def plan_image_editing(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     Raises UsageError for a missing picture, an empty region or an unusable prompt.
     """
     check_prompt(inputs.prompt)
-    return replace(plan_image_completion(inputs, toolkit), task="edit")
+    return replace(plan_image_completion(inputs, toolkit), task="edit", may_be_shown=False)

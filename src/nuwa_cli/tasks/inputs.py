@@ -7,13 +7,18 @@ checks that what its task needs is there. S is the side of the model's picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from nuwa_cli.errors import UsageError
 
 MAX_FRAMES = 10_000
+
+CompletionEngine = Literal["lip", "nuwa"]
+"""How a hole is filled: `lip` sees what lies on all its sides (NÜWA-LIP), `nuwa` what comes before it in
+raster order (the zero-shot form of NÜWA)."""
+ENGINES: tuple[CompletionEngine, ...] = ("lip", "nuwa")
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -29,6 +34,7 @@ class TaskInputs:
     sketch: Bytes | None = None  # (T, S, S) class ids
     region: Mask | None = None  # (T or 1, S, S): what is to be repainted
     known_frames: int = 0  # the first frames of `frames` that stay as they are
+    engine: CompletionEngine = "lip"
 
     def clip_length(self) -> int:
         """The number of frames asked for. Raises UsageError when it is out of range."""

@@ -4,7 +4,7 @@ Without known tokens the model's planner draws boxes from the text. Where a pict
 subject already stands somewhere: candidates drawn by the planner are scored by how well the model
 explains the given tokens with each of them (its own likelihood, no detector), the best is refined
 step by step, and the planner continues the path from there. A region to repaint (`Plan.focus`)
-confines the subject to itself instead.
+confines the subject to itself, unless half of it is to be seen beside the region already.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nuwa_cli.model.condition import Condition
 from nuwa_cli.model.layout import (
     BINS,
     NUM_SLOTS,
+    OUTSIDE,
     box_path,
     from_bins,
     key_boxes,
@@ -32,22 +33,52 @@ _CANDIDATES = 24  # boxes, and later paths, to choose from
 _REFINEMENTS = (3, 2, 1, 1)  # bins that a box side moves in each round
 _FIRST_BOX = 5  # slots up to the first key box
 _SMALLEST = 2  # bins: no subject is smaller
+_CLEARLY = 8.0  # nats that a subject outside the region must explain more
 _NOBODY = 0.15  # of a text that names a place alone; measured: 0.2 to 0.5 there, else below 0.07
 
 
 @torch.inference_mode()
 def plan_layout(model: Nuwa, plan: Plan, seed: int) -> Tensor:
     """Layout tokens (1, t, h, w) of a plan: a pure function of (model, plan, seed)."""
+    if plan.nobody:
+        return torch.full((1, *plan.grid.sides), OUTSIDE)
+    if plan.boxes:
+        nowhere = (0.5, 0.5, 0.0, 0.0)
+        boxes = torch.tensor([[box or nowhere for box in plan.boxes]])
+        present = torch.tensor([[box is not None for box in plan.boxes]])
+        return rasterize(boxes, present, plan.grid)
+    keys, is_subject = plan_keys(model, plan, seed)
+    boxes = box_path(keys, plan.grid.frames, plan.layout_frames)
+    return rasterize(boxes, is_subject[:, None].expand(-1, plan.grid.frames), plan.grid)
+
+
+@torch.inference_mode()
+def plan_keys(model: Nuwa, plan: Plan, seed: int) -> tuple[Tensor, Tensor]:
+    """The key boxes of a plan (1, KEY_FRAMES, 4), and whether there is a subject, bool (1,)."""
     pooled = model.encode(Condition(text=plan.text.to(model.head.weight.device))).pooled
-    if plan.known_tokens is None or plan.focus is not None:
+    if plan.known_tokens is None or (plan.focus is not None and not plan.may_be_shown):
         bins = _draw(model, plan, pooled, seed, 1)
+    elif plan.focus is not None:
+        bins = _shown_or_inside(model, plan, pooled, seed)
     else:
         bins = _continued(model, plan, pooled, seed)
     keys, is_subject = key_boxes(bins)
-    if plan.focus is not None:
+    if plan.focus is not None and not plan.may_be_shown:
         keys = confine(keys, plan.focus)
-    boxes = box_path(keys, plan.grid.frames, plan.layout_frames)
-    return rasterize(boxes, is_subject[:, None].expand(-1, plan.grid.frames), plan.grid)
+    return keys, is_subject
+
+
+@torch.inference_mode()
+def find_box(model: Nuwa, plan: Plan, frame: int, seed: int) -> Box | None:
+    """Where the subject of the text stands in one frame of the known tokens; None for nobody."""
+    assert plan.known_tokens is not None
+    pooled = model.encode(Condition(text=plan.text.to(model.head.weight.device))).pooled
+    known = plan.known_tokens[:, frame : frame + 1].to(pooled.device)
+    best = _Explanation(model, plan, known).best(_first_boxes(model, plan, pooled, seed))
+    if not bool(best[0, 0]):
+        return None
+    x, y, width, height = from_bins(best[0, 1:]).tolist()
+    return x, y, width, height
 
 
 def confine(boxes: Tensor, focus: Box) -> Tensor:
@@ -88,17 +119,42 @@ def _names_nobody(model: Nuwa, pooled: Tensor, is_clip: bool) -> bool:
     return float(logits.softmax(dim=-1)[0]) > _NOBODY
 
 
+def _first_boxes(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
+    """Candidates for a first box, bins (k, 5); among them nobody, unless the text asks for one."""
+    candidates = _draw(model, plan, pooled, seed, _CANDIDATES)[:, :_FIRST_BOX]
+    if not bool(plan.text.any()):  # nobody asked for a subject: there may be none
+        candidates = torch.cat((candidates, torch.zeros_like(candidates[:1])))
+    return candidates
+
+
+def _shown_or_inside(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
+    """Bins (1, NUM_SLOTS) of a subject inside the focus, unless what is known of the picture is
+    explained clearly better by one that stands partly outside. Without a text only that one counts:
+    nobody else was asked for."""
+    assert plan.known_tokens is not None and plan.focus is not None
+    candidates = _first_boxes(model, plan, pooled, seed)
+    if bool(plan.text.any()) and not bool(candidates[0, 0]):
+        return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
+    if bool(plan.text.any()):
+        within = confine(from_bins(candidates[:, 1:]), plan.focus)
+        others = F.pad(to_bins(within), (1, 0), value=1)
+    else:
+        others = torch.zeros_like(candidates[:1])
+    explanation = _Explanation(model, plan, plan.known_tokens[:, :1].to(pooled.device))
+    shown = explanation.best(candidates)
+    scores = explanation.log_likelihood(torch.cat((shown, others)))
+    chosen = shown if bool(scores[0] > scores[1:].max() + _CLEARLY) else others[:1]
+    return F.pad(chosen, (0, NUM_SLOTS - _FIRST_BOX))
+
+
 def _continued(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
     """Bins (1, NUM_SLOTS) that fit what the known tokens show."""
     assert plan.known_tokens is not None
     known = plan.known_tokens.to(pooled.device)
-    candidates = _draw(model, plan, pooled, seed, _CANDIDATES)
-    if not bool(plan.text.any()):  # nobody asked for a subject: there may be none
-        candidates = torch.cat((candidates, torch.zeros_like(candidates[:1])))
     first = _Explanation(model, plan, known[:, :1])
-    start = first.best(candidates[:, :_FIRST_BOX])
+    start = first.best(_first_boxes(model, plan, pooled, seed))
     if not bool(start[0, 0]):
-        return torch.zeros_like(candidates[:1])
+        return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
     paths = _draw(model, plan, pooled, seed, _CANDIDATES, given=start, round_=1)
     num_known = int((known >= 0).flatten(2).all(dim=2).sum())
     if num_known < 2:

@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor
 
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.tasks.inputs import Bytes, Mask
 
 OutputKind = Literal["image", "video"]
 
@@ -30,13 +31,25 @@ class Plan:
     text: Tensor  # int64 (1, L), 0 = padding; all zero = no text
     sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
     canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
+    pixels: Tensor | None = None  # float (1, 4, 4h, 4w) of the canvas's first frame (ops.samples)
     layout_frames: int = 0  # frames of the clip that a layout is planned for; 0 = no layout
-    focus: Box | None = None  # a planned subject must stand inside it
+    nobody: bool = False  # the layout says that no subject is there, whatever the text says
+    focus: Box | None = None  # a planned subject must stand inside it …
+    may_be_shown: bool = False  # … unless the known tokens show part of it elsewhere
+    boxes: tuple[Box | None, ...] = ()  # the subject's box in each frame, given instead of planned
     known_tokens: Tensor | None = None  # int64 (1, t, h, w), -1 = to be generated
+    frames: Bytes | None = None  # (t, S, S, 3) what is given around a hole …
+    hole: Mask | None = None  # … bool (t, S, S), for a decoder that joins both
+    expected: Tensor | None = None  # int64 (1, t, h, w) tokens to be favored, -1 = none …
+    expected_nats: float = 0.0  # … by so much
 
     @property
     def has_condition(self) -> bool:
         """Whether anything but known tokens says what to draw: without, guidance has no effect."""
-        grids = (self.sketch, self.canvas)
-        has_grid = any(grid is not None for grid in grids)
-        return has_grid or self.layout_frames > 0 or bool(self.text.any())
+        has_grid = self.sketch is not None or self.canvas is not None
+        return has_grid or self.has_layout or bool(self.text.any())
+
+    @property
+    def has_layout(self) -> bool:
+        """Whether the model is told where the subject is, or that there is none."""
+        return self.nobody or self.layout_frames > 0 or bool(self.boxes)

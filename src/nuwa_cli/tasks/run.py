@@ -11,6 +11,7 @@ from nuwa_cli.model.condition import Condition
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.sampling.events import Progress
+from nuwa_cli.sampling.persistence import Expectation
 from nuwa_cli.tasks.layouts import plan_layout
 from nuwa_cli.tasks.plan import Plan
 
@@ -43,10 +44,25 @@ def run_plan(
         if on_progress is not None:
             on_progress(event.step, event.num_steps)
 
-    layout = plan_layout(model, plan, sampling.seed) if plan.layout_frames else None
-    condition = Condition(text=plan.text, sketch=plan.sketch, canvas=plan.canvas, layout=layout)
+    layout = plan_layout(model, plan, sampling.seed) if plan.has_layout else None
+    condition = Condition(
+        text=plan.text,
+        sketch=plan.sketch,
+        canvas=plan.canvas,
+        layout=layout,
+        pixels=None if plan.pixels is None else plan.pixels.to(model.head.weight.dtype),
+    )
+    expected = None
+    if plan.expected is not None:
+        expected = Expectation(plan.expected[0], plan.expected_nats)
     return generate_tokens(
-        model, condition, plan.grid, sampling, known_tokens=plan.known_tokens, on_event=report
+        model,
+        condition,
+        plan.grid,
+        sampling,
+        known_tokens=plan.known_tokens,
+        expected=expected,
+        on_event=report,
     )[0]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.ops.grid import GridShape
-from nuwa_cli.tasks.inputs import Bytes
+from nuwa_cli.tasks.inputs import Bytes, Mask
 from nuwa_cli.tasks.prompt import check_prompt
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan import VQGAN
@@ -45,18 +45,21 @@ class Toolkit:
             return self.prompt_tokens(prompt)
         return self.text.encode_batch([""], self.config.max_text_len)
 
-    def picture_tokens(self, frames: Bytes) -> Tensor:
-        """Tokens int64 (1, T, h, w) of frames uint8 (T, S, S, 3), on the CPU.
+    def picture_tokens(self, frames: Bytes, hole: Mask | None = None) -> Tensor:
+        """Tokens int64 (1, T, h, w) of frames uint8 (T, S, S, 3), on the CPU. With a hole (T, S, S), what
+        it holds changes no token of a cell that it does not touch.
 
         Raises UsageError for frames that are not of the model's size.
         """
         self._check_size(frames.shape, "picture")
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
         device = self.vqgan.decoder.refine.weight.device
-        parts = [
-            self.vqgan.encode(part.to(device).float() / 127.5 - 1).cpu()
-            for part in torch.split(pixels, _FRAMES_AT_ONCE)
-        ]
+        parts = []
+        for start in range(0, len(pixels), _FRAMES_AT_ONCE):
+            some = slice(start, start + _FRAMES_AT_ONCE)
+            damage = None if hole is None else torch.from_numpy(hole[some])[:, None].to(device)
+            part = pixels[some].to(device).float() / 127.5 - 1
+            parts.append(self.vqgan.encode(part, damage).cpu())
         return torch.cat(parts)[None]
 
     def sketch_tokens(self, classes: Bytes) -> Tensor:

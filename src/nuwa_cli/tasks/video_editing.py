@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nuwa_cli.errors import UsageError
-from nuwa_cli.tasks.holes import known_outside, place_of
+from nuwa_cli.tasks.holes import complete, known_outside, place_of
 from nuwa_cli.tasks.inputs import TaskInputs
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.toolkit import Toolkit
@@ -37,7 +37,7 @@ def plan_video_editing(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     hole[:kept] = False
     if not hole.any():
         raise UsageError("region: lies in the kept frames only; keep fewer with --keep-first")
-    return Plan(
+    plan = Plan(
         task="vedit",
         kind="video",
         grid=toolkit.grid(len(frames)),
@@ -46,3 +46,4 @@ def plan_video_editing(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
         focus=None if inputs.region is None else place_of(hole),
         known_tokens=known_outside(frames, hole, toolkit),
     )
+    return plan if inputs.region is None else complete(plan, frames, hole, inputs.engine)

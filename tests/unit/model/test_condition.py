@@ -19,7 +19,8 @@ def test_null_has_the_same_shapes_and_nothing_in_them() -> None:
     assert null.grid == condition.grid == GridShape(1, 2, 2)
     assert not null.text.any()
     assert null.sketch is not None and null.canvas is not None
-    assert bool((null.sketch == ABSENT).all()) and bool((null.canvas == ABSENT).all())
+    assert bool((null.sketch == ABSENT).all())
+    assert bool((null.canvas == ABSENT).all())
 
 
 def test_select_cuts_every_part() -> None:

@@ -161,9 +161,12 @@ def test_every_parameter_gets_a_gradient() -> None:
     model = lively()
     sketch = torch.randint(-1, CONFIG.sketch_vocab, (1, 1, 4, 4))
     canvas = torch.randint(-1, CONFIG.visual_vocab, (1, 1, 4, 4))
+    canvas[0, 0, 1:3, 1:3] = -1  # at least one hole, and something known around it
+    canvas[0, 0, 0] = canvas[0, 0, :, 0] = 3
     layout = torch.randint(LAYOUT_VOCAB, (1, 3, 4, 4))
+    pixels = torch.rand(1, 4, 16, 16, dtype=torch.float64)
     condition = cat_conditions(
-        [Condition(TEXT[:1], sketch, canvas, layout), Condition(TEXT).null()]
+        [Condition(TEXT[:1], sketch, canvas, layout, pixels), Condition(TEXT).null()]
     )
     bins = torch.randint(BINS, (3, NUM_SLOTS))
     planned = model.planner(model.encode(condition).pooled, bins, is_clip=True)

@@ -6,7 +6,7 @@ import torch
 
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.neighborhood import Extent
-from nuwa_cli.sampling.persistence import Persistence
+from nuwa_cli.sampling.persistence import Expectation, Persistence
 
 GRID = GridShape(4, 1, 5)
 EXTENT = Extent(3, 3, 3)
@@ -54,6 +54,15 @@ def test_what_is_in_the_box_moves_with_it_and_what_it_uncovers_is_free() -> None
                 assert float(raised[column].sum()) == 0.0, (frame, column)
             else:
                 assert float(raised[column, token]) == 2.0, (frame, column)
+
+
+def test_an_expected_token_is_raised_at_its_place() -> None:
+    tokens = torch.full(GRID.sides, -1)
+    tokens[2, 0, 3] = 5
+    held = Persistence(0.0, GRID, None, EXTENT, CPU, Expectation(tokens, 3.0))
+    assert not bool(held.favor(_logits(), _cells(1)).any())
+    raised = held.favor(_logits(), _cells(2))
+    assert float(raised[3, 5]) == 3.0 and float(raised.sum()) == 3.0
 
 
 def test_zero_is_off_and_so_is_a_model_without_a_past() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from nuwa_cli.model.layout import OUTSIDE, boxes_of, from_bins, rasterize
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.presets import get_preset
-from nuwa_cli.tasks.layouts import confine, plan_layout
+from nuwa_cli.tasks.layouts import confine, find_box, plan_keys, plan_layout
 from nuwa_cli.tasks.plan import Plan
 
 share = st.floats(0.05, 1.0)
@@ -131,3 +132,52 @@ def test_rasterized_boxes_cover_what_they_say() -> None:
     boxes = from_bins(torch.tensor([[[16, 16, 15, 15]]]))
     tokens = rasterize(boxes, torch.tensor([[True]]), GridShape(1, 8, 8))
     assert int((tokens != OUTSIDE).sum()) == 16
+
+
+def test_given_boxes_are_taken_as_they_are_and_nobody_wins(painter: Nuwa) -> None:
+    plan = replace(_plan(None, GridShape(2, 4, 4)), boxes=((0.25, 0.25, 0.5, 0.5), None))
+    layout = plan_layout(painter, plan, 0)
+    assert (layout[0, 0] != OUTSIDE).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert bool((layout[0, 1] == OUTSIDE).all())
+    assert bool((plan_layout(painter, replace(plan, nobody=True), 0) == OUTSIDE).all())
+
+
+def _half_shown(rows: slice) -> Plan:
+    """A picture whose right half is a hole, with something in these rows left of it."""
+    known = torch.full((1, 1, 16, 16), -1)
+    known[..., :8] = 0
+    known[..., rows, 5:8] = 1
+    plan = _plan(known, GridShape(1, 16, 16))
+    return replace(
+        plan, kind="image", layout_frames=1, focus=(0.75, 0.5, 0.5, 1.0), may_be_shown=True
+    )
+
+
+def test_a_half_shown_subject_goes_on_into_the_hole(painter: Nuwa) -> None:
+    layout = plan_layout(painter, _half_shown(slice(4, 12)), 0)[0, 0] != OUTSIDE
+    shown = layout[:, :8]
+    assert bool(layout[:, 8:].any()) or bool(shown.any())
+    assert int((shown != (_half_shown(slice(4, 12)).known_tokens == 1)[0, 0, :, :8]).sum()) <= 8
+
+
+def test_nothing_shown_keeps_the_subject_inside_the_hole(painter: Nuwa) -> None:
+    keys, present = plan_keys(painter, _half_shown(slice(0, 0)), 0)
+    assert bool(present) and float(keys[0, 0, 0] - keys[0, 0, 2] / 2) > 0.45
+
+
+def test_a_box_is_found_in_any_known_frame(painter: Nuwa) -> None:
+    known = torch.full((1, 3, 4, 4), -1)
+    known[0, :2] = 0
+    known[0, 1, 2:, 2:] = 1
+    box = find_box(painter, _plan(known, GridShape(3, 4, 4)), 1, 0)
+    assert box is not None and box[0] > 0.5 and box[1] > 0.5
+    assert find_box(painter, _plan(known, GridShape(3, 4, 4), text=0), 0, 0) is None
+
+
+def test_without_text_only_who_is_shown_goes_on(painter: Nuwa) -> None:
+    nobody, somebody = (
+        replace(_half_shown(rows), text=torch.zeros(1, 3, dtype=torch.int64))
+        for rows in (slice(0, 0), slice(4, 12))
+    )
+    assert bool((plan_layout(painter, nobody, 0) == OUTSIDE).all())
+    assert bool((plan_layout(painter, somebody, 0) != OUTSIDE).any())

@@ -30,9 +30,11 @@ CELL = SIZE // CONFIG.grid_height
 def toolkit() -> Toolkit:
     with torch.random.fork_rng():
         torch.manual_seed(0)
+        vqgan = VQGAN(PRESET.tokenizer).eval()
+        torch.manual_seed(1)  # random nets see two classes as one with some seeds
         return Toolkit(
             text=TextTokenizer.train(["a dog on the beach"], CONFIG.text_vocab),
-            vqgan=VQGAN(PRESET.tokenizer).eval(),
+            vqgan=vqgan,
             vqgan_seg=VQGANSeg(PRESET.sketch_tokenizer).eval(),
             config=CONFIG,
         )
@@ -173,10 +175,40 @@ def test_what_stood_in_the_hole_does_not_show_in_the_tokens_around(
     assert not torch.equal(raw[0][outside], raw[1][outside])  # it would, left as it is
 
 
+@pytest.mark.parametrize("task", ["inpaint", "edit", "vedit"])
+def test_the_completion_engine_sees_three_perspectives(task: str, plan: Planner) -> None:
+    """Tokens and low-level pixels of what is intact, and the text; the other engine known tokens only.
+    None of it depends on what the hole holds."""
+    hole = region(0, SIZE, 0, SIZE // 2)
+    planned = []
+    for level in (0, 255):
+        picture = frames(2)
+        picture[:, :SIZE, : SIZE // 2] = level
+        planned.append(plan(task, prompt="a dog", frames=picture, region=hole))
+    one, other = planned
+    assert one.canvas is not None and one.pixels is not None
+    assert torch.equal(one.canvas, one.known_tokens)
+    assert torch.equal(one.canvas, other.canvas) and torch.equal(one.pixels, other.pixels)
+    side = 4 * CONFIG.grid_height
+    assert one.pixels.shape == (1, 4, side, side)
+    assert not one.pixels[..., : side // 2].any() and (one.pixels[:, 3, :, side // 2 :] == 1).all()
+    assert one.text.any()
+    raster = plan(task, prompt="a dog", frames=frames(2), region=hole, engine="nuwa")
+    assert raster.canvas is None and raster.pixels is None and raster.known_tokens is not None
+
+
+def test_a_subject_may_be_half_shown_to_be_completed_but_not_to_be_painted(plan: Planner) -> None:
+    given = {"prompt": "a dog", "frames": frames(1), "region": region(0, 8, 0, 8)}
+    assert plan("inpaint", **given).may_be_shown
+    assert not plan("edit", **given).may_be_shown
+
+
 def test_completion_without_words(plan: Planner) -> None:
-    planned = plan("inpaint", frames=frames(1), region=region(0, 8, 0, 8))
-    assert planned.layout_frames == 0
-    assert not planned.has_condition
+    given = {"frames": frames(1), "region": region(0, 8, 0, 8)}
+    assert plan("inpaint", **given).layout_frames == 1  # of who is half shown, or of nobody
+    assert not plan("inpaint", **given, engine="nuwa").has_condition
+    little = plan("inpaint", frames=frames(1), region=region(0, SIZE, 0, SIZE - 8))
+    assert little.layout_frames == 0 and little.has_condition  # guided by what is intact
     with pytest.raises(UsageError, match="nothing is to be repainted"):
         plan("inpaint", frames=frames(1), region=region(0, 0, 0, 0))
     with pytest.raises(UsageError, match="picture: none is given"):
