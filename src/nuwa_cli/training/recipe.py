@@ -16,7 +16,7 @@ from nuwa_cli.config import _Config
 from nuwa_cli.errors import InputError, UsageError
 
 STAGES = ("tokenizer", "sketch", "model")
-TASKS = ("t2i", "t2v", "v2v", "s2i", "s2v", "text")
+TASKS = ("t2i", "t2v", "v2v", "s2i", "s2v", "i2i", "tv2v", "text")
 """What a step of the model stage can train (`task_batches`)."""
 
 

@@ -16,6 +16,7 @@ from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec, sample_scene
 from nuwa_cli.storybook.world import WorldConfig
 from nuwa_cli.tokenizer.vqgan_seg import resize
+from nuwa_cli.training.holes import crop
 
 TRAIN_SEEDS = 1 << 40
 """Training scenes have seeds from here on; smaller seeds are never trained on (evaluation's own)."""
@@ -54,6 +55,15 @@ class SceneBatch:
     def subject(self, device: torch.device | str = "cpu") -> Tensor:
         """Subject mask (b, T, 1, H, W) float32."""
         return self.subject_mask.to(device).float()[:, :, None]
+
+    def cropped(self, crops: Tensor) -> SceneBatch:
+        """The same scenes, each cut to a part of its frames (b, 3) (`holes.draw_crops`)."""
+        return dataclasses.replace(
+            self,
+            frames=crop(self.frames, crops, smooth=True),
+            subject_mask=crop(self.subject_mask, crops, smooth=False),
+            classes=crop(self.classes, crops, smooth=False),
+        )
 
 
 class SceneSource:

@@ -19,13 +19,16 @@ from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.storybook.world import TIMES
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan_seg import resize
+from nuwa_cli.training.holes import draw_crops, draw_holes
 from nuwa_cli.training.recipe import Phase, TrainRecipe
 from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sketches import simplify
 from nuwa_cli.training.stage import step_generator
 
-_PICTURES = ("t2i", "s2i")
+_PICTURES = ("t2i", "s2i", "i2i")
 _SKETCHES = ("s2i", "s2v")
+_COMPLETIONS = ("i2i", "tv2v")
+_KNOWN_FRAMES = 0.5  # of clips with holes: how many begin with frames that are known whole
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class ModelOptions:
     layout_weight: float = 0.05  # of the planner's loss
     sketch_text_dropout: float = 0.35  # sketches that come without text
     simplified_share: float = 0.4  # sketches drawn as a hand would
+    hole_text_dropout: float = 0.35  # completions that come without text
+    hole_layout_dropout: float = 0.35  # completions that come without a layout
+    joint_weight: float = (
+        3.0  # extra weight of hole cells that meet something known on their right or below
+    )
+    crop_share: float = 0.5  # completions that show an enlarged part of a scene
     sample_guidance: float = 2.0
     sample_prompts: tuple[str, ...] = ()
 
@@ -57,11 +66,17 @@ class TaskBatch:
     sketch: Tensor | None = None  # (b, t, S, S) uint8 classes, S of the sketch tokenizer
     noise: Tensor | None = None  # (b, t, h, w) a token to show instead of the true one, or -1
     has_layout: Tensor | None = None  # bool (b,)
+    holes: Tensor | None = None  # bool (b, t, S, S): what a completion does not see
 
     @property
     def is_picture(self) -> bool:
         """Whether the target is a lone picture."""
         return self.task in _PICTURES
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether the target is given but for a hole."""
+        return self.task in _COMPLETIONS
 
     @property
     def time_offset(self) -> int:
@@ -98,6 +113,11 @@ class TaskBatches:
         captions = self._captions(task, scenes, generator)
         noise = self._noise((count, frames), generator)
         has_layout = self._has_layout(task, captions, generator)
+        holes = None
+        if task in _COMPLETIONS:
+            crops = draw_crops(count, self.options.crop_share, generator)
+            scenes = scenes.cropped(crops)
+            holes = self._holes(count, frames, scenes.first_frame, generator)
         return TaskBatch(
             task,
             self.encode_text(captions),
@@ -106,6 +126,7 @@ class TaskBatches:
             self._sketch(task, scenes, generator),
             noise,
             has_layout,
+            holes,
         )
 
     def encode_text(self, captions: list[str]) -> Tensor:
@@ -117,7 +138,11 @@ class TaskBatches:
     def _captions(self, task: str, scenes: SceneBatch, generator: torch.Generator) -> list[str]:
         """The captions that the model may read; an empty one is the word "None"."""
         options = self.options
-        share = options.sketch_text_dropout if task in _SKETCHES else options.condition_dropout
+        share = options.condition_dropout
+        if task in _SKETCHES:
+            share = options.sketch_text_dropout
+        elif task in _COMPLETIONS:
+            share = options.hole_text_dropout
         dropped = torch.rand(len(scenes.captions), generator=generator) < share
         return [
             "" if drop or task == "v2v" else text
@@ -129,6 +154,8 @@ class TaskBatches:
         if task in ("t2i", "t2v"):
             told = torch.tensor([bool(text) for text in captions])
             return (chance >= self.options.layout_dropout) & told
+        if task in _COMPLETIONS:
+            return chance >= self.options.hole_layout_dropout
         return chance >= self.options.bare_layout_dropout
 
     def _sketch(self, task: str, scenes: SceneBatch, generator: torch.Generator) -> Tensor | None:
@@ -136,6 +163,19 @@ class TaskBatches:
             return None
         size = get_preset(self.recipe.preset).sketch_tokenizer.image_size
         return simplify(resize(scenes.classes, size), self.options.simplified_share, generator)
+
+    def _holes(
+        self, count: int, frames: int, first_frame: int, generator: torch.Generator
+    ) -> Tensor:
+        """One hole all along a clip; some clips begin with a few frames that are known whole."""
+        size = get_preset(self.recipe.preset).tokenizer
+        holes = draw_holes(count, size.image_size, size.downsample_factor, generator)
+        holes = holes[:, None].repeat(1, frames, 1, 1)
+        for index in range(count if frames > 1 and first_frame == 0 else 0):
+            chance, share = torch.rand(2, generator=generator).tolist()
+            if chance < _KNOWN_FRAMES:
+                holes[index, : 1 + int(share * (frames - 1))] = False
+        return holes
 
     def _noise(self, counts: tuple[int, int], generator: torch.Generator) -> Tensor:
         size = get_preset(self.recipe.preset).transformer

@@ -2,8 +2,9 @@
 
 Loss = cross-entropy of the target's tokens. A step trains one task, drawn by the weights of the
 recipe's phase: `t2i` (a picture given text), `t2v` (a clip given text), `v2v` (a clip given the word
-"None"), `s2i` and `s2v` (given a sketch, with or without text), or `text` (the text encoder alone, which
-costs next to nothing).
+"None"), `s2i` and `s2v` (given a sketch, with or without text), `i2i` and `tv2v` (a picture or clip
+given but for a hole, with or without text; loss in the hole only), or `text` (the text encoder alone,
+which costs next to nothing).
 
 Three things make a small budget go further:
 - cells that hold the subject count `1 + subject_weight` times: backgrounds are easy, subjects are not;
@@ -16,6 +17,7 @@ Three things make a small budget go further:
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +32,7 @@ from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.layout import boxes_of, from_bins, rasterize, to_bins
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape, grid_of
+from nuwa_cli.ops.samples import sample_pixels
 from nuwa_cli.presets import get_preset
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import run_plan
@@ -44,6 +47,15 @@ from nuwa_cli.training.task_batches import ModelOptions, TaskBatch, TaskBatches,
 
 _Net = TypeVar("_Net", bound=nn.Module)
 _LOSS_ROWS = 1024
+_SEEN_ANYWHERE = ("place", "time")  # attributes that any part of a picture shows
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is left of a target with a hole."""
+
+    canvas: Tensor  # int64 (b, t, h, w), -1 in the hole
+    pixels: Tensor  # (b, 4, 4h, 4w) of the first frame
 
 
 class ModelStage:
@@ -86,11 +98,12 @@ class ModelStage:
         """One update on one task."""
         text = batch.text.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            encoded = self.nuwa.encode(self._condition(batch, text))
+            given = self._given(batch)
+            encoded = self.nuwa.encode(self._condition(batch, text, given))
             attribute_loss = self._attribute_loss(encoded, text, batch.labels)
             loss, figures = attribute_loss, {}
             if batch.scenes is not None:
-                token_loss, plain = self._token_loss(batch, encoded)
+                token_loss, plain = self._token_loss(batch, encoded, given)
                 layout_loss = self._layout_loss(batch, encoded.pooled)
                 loss = (
                     token_loss
@@ -157,7 +170,18 @@ class ModelStage:
         net = net.to(self.device).eval().requires_grad_(False)
         return net.bfloat16() if self.device.type == "cpu" and self.recipe.autocast else net
 
-    def _condition(self, batch: TaskBatch, text: Tensor) -> Condition:
+    def _given(self, batch: TaskBatch) -> _Given | None:
+        """What a completion sees of its target, the defect-free way: damage never touches it."""
+        if batch.holes is None or batch.scenes is None:
+            return None
+        pixels, holes = batch.scenes.pixels(self.device), batch.holes.to(self.device)[:, :, None]
+        flat = self.vqgan.encode(pixels.flatten(0, 1), holes.flatten(0, 1))
+        touched = F.adaptive_max_pool2d(holes.flatten(0, 1).float(), flat.shape[1:])[:, 0] > 0
+        canvas = flat.where(~touched, ABSENT).view(*pixels.shape[:2], *flat.shape[1:])
+        samples = sample_pixels(pixels[:, 0], holes[:, 0], GridShape(1, *flat.shape[1:]))
+        return _Given(canvas, samples)
+
+    def _condition(self, batch: TaskBatch, text: Tensor, given: _Given | None) -> Condition:
         sketch = None
         if batch.sketch is not None:
             if self.vqgan_seg is None:
@@ -169,19 +193,28 @@ class ModelStage:
             flat = self.vqgan_seg.encode_classes(classes.flatten(0, 1))
             sketch = flat.view(*classes.shape[:2], *flat.shape[1:])
         return Condition(
-            text=text, sketch=sketch, layout=self._layout(batch), first_frame=batch.time_offset
+            text=text,
+            sketch=sketch,
+            canvas=given.canvas if given else None,
+            layout=self._layout(batch),
+            pixels=given.pixels if given else None,
+            first_frame=batch.time_offset,
         )
 
     def _tokenize(self, pixels: Tensor) -> Tensor:
         flat = self.vqgan.encode(pixels.flatten(0, 1))
         return flat.view(*pixels.shape[:2], *flat.shape[1:])
 
-    def _token_loss(self, batch: TaskBatch, encoded: EncodedCondition) -> tuple[Tensor, Tensor]:
+    def _token_loss(
+        self, batch: TaskBatch, encoded: EncodedCondition, given: _Given | None
+    ) -> tuple[Tensor, Tensor]:
         """Weighted and plain cross-entropy of a batch's tokens, in nats per token."""
         assert batch.scenes is not None and batch.noise is not None
         tokens = self._tokenize(batch.scenes.pixels(self.device))
         noise = batch.noise.to(self.device)
         seen = torch.where(noise >= 0, noise, tokens)
+        if given is not None:
+            seen = torch.where(given.canvas >= 0, given.canvas, seen)
         hidden = self.nuwa.decoder(
             seen.flatten(1),
             grid_of(seen),
@@ -189,7 +222,9 @@ class ModelStage:
             time_offset=batch.time_offset,
             backend=self.nuwa.backend,
         )
-        weight = self._cell_weight(tokens, batch.scenes.subject(self.device), batch.time_offset)
+        weight = self._cell_weight(
+            tokens, batch.scenes.subject(self.device), batch.time_offset, given
+        )
         return _cross_entropy(
             self.nuwa.head, hidden.flatten(0, 1), tokens.flatten(), weight.flatten()
         )
@@ -209,6 +244,8 @@ class ModelStage:
         """The planner's cross-entropy per slot: key boxes of a clip, the one box of a picture. Without
         text it learns what layouts are usual."""
         assert batch.scenes is not None
+        if batch.is_completion:  # a cut-out says nothing of where subjects usually stand
+            return pooled.sum() * 0.0
         is_clip = not batch.is_picture
         masks = batch.scenes.key_masks if is_clip else batch.scenes.subject_mask
         boxes, present = boxes_of(masks.to(self.device))
@@ -220,8 +257,11 @@ class ModelStage:
         losses = F.cross_entropy(logits.flatten(0, 1), bins.flatten(), reduction="none")
         return (losses * seen.flatten()).sum() / seen.sum()
 
-    def _cell_weight(self, tokens: Tensor, subject: Tensor, first_frame: int) -> Tensor:
-        """Weight of each cell (b, t, h, w): 1, more on subjects and on change, mean 1."""
+    def _cell_weight(
+        self, tokens: Tensor, subject: Tensor, first_frame: int, given: _Given | None
+    ) -> Tensor:
+        """Weight of each cell (b, t, h, w): 1, more on subjects, on change and where a hole ends, 0
+        where the cell is given, mean 1."""
         height, width = tokens.shape[-2:]
         share = F.adaptive_avg_pool2d(subject.flatten(0, 1), (height, width)).view(tokens.shape)
         weight = 1.0 + self.options.subject_weight * (share > 0.1)
@@ -230,26 +270,31 @@ class ModelStage:
             weight[:, 1:] += self.options.changed_weight * changed
             if first_frame > 0:  # its context, the frame before, is not in this batch
                 weight[:, 0] = 0.0
+        if given is not None:
+            known = (given.canvas >= 0).float()
+            # on the left and above the causal order would show it anyway
+            ends = F.max_pool2d(F.pad(known, (0, 1, 0, 1)).flatten(0, 1), 2, stride=1)
+            weight = (weight + self.options.joint_weight * ends.view_as(weight)) * (1.0 - known)
         normalized: Tensor = weight / weight.mean()
         return normalized
 
     def _attribute_loss(
         self, encoded: EncodedCondition, text: Tensor, labels: dict[str, Tensor]
     ) -> Tensor:
-        """What text and sketch say of the scene; samples without either do not count."""
-        pooled, present = encoded.pooled, text[:, 0] != 0
-        if encoded.present is not None:
-            present = present | encoded.present
-        if not bool(present.any()):
-            return pooled.sum() * 0.0
-        losses = [
-            F.cross_entropy(
-                head(pooled[present]).float(),
-                labels[name].to(text.device)[present],
-                ignore_index=-1,
+        """What text, sketch and canvas say of the scene; samples without any do not count, and of what
+        is left of a picture alone only place and time are asked: its subject may be hidden."""
+        told = text[:, 0] != 0
+        shown = told if encoded.present is None else told | encoded.present
+        if not bool(shown.any()):
+            return encoded.pooled.sum() * 0.0
+        losses = []
+        for name, head in self.heads.items():
+            is_sure = shown if encoded.canvas is None or name in _SEEN_ANYWHERE else told
+            wanted = labels[name].to(text.device)[is_sure]
+            loss = F.cross_entropy(
+                head(encoded.pooled[is_sure]).float(), wanted, ignore_index=-1, reduction="sum"
             )
-            for name, head in self.heads.items()
-        ]
+            losses.append(loss / (wanted >= 0).sum().clamp(min=1))  # perhaps nobody is there
         return torch.stack(losses).mean()
 
 
