@@ -20,6 +20,7 @@ LAYERS = [
     {"cli"},
     {"training", "evaluation"},
     {"api"},
+    {"infinity"},
     {"tasks", "hub"},
     {"sampling"},
     {"model", "tokenizer", "storybook"},

@@ -98,6 +98,21 @@ def test_the_measurement_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("task", ["inpaint", "edit"])
+def test_the_engines_differ_and_both_keep_what_is_outside(
+    pipeline: NuwaPipeline, task: str
+) -> None:
+    source = picture(32, 32)[0]
+    mask = box(32, 32, (0, 0, 16, 32))[0]
+    call = getattr(pipeline, task)
+    made = {engine: call(source, mask, "a dog", engine=engine) for engine in ("lip", "nuwa")}
+    for engine, result in made.items():
+        assert result.recipe["options"]["engine"] == engine
+        assert result.outside_identical and (result.frames[0][~mask] == source[~mask]).all()
+    assert (made["lip"].tokens != made["nuwa"].tokens).any()
+    assert (call(source, mask, "a dog").tokens == made["lip"].tokens).all()
+
+
+@pytest.mark.parametrize("task", ["inpaint", "edit"])
 @pytest.mark.parametrize("mode", [None, *MODES])
 def test_pictures_of_any_size(pipeline: NuwaPipeline, task: str, mode: Any) -> None:
     source = picture(50, 70)[0]
@@ -179,6 +194,7 @@ def test_clips(pipeline: NuwaPipeline) -> None:
         (lambda p: p.edit(picture(9, 9)[0], np.ones((9, 9)), "a", feather=-1), "feather '-1'"),
         (lambda p: p.edit(picture(9, 9)[0], np.ones((9, 9)), "a", fit="x"), "fit 'x'"),
         (lambda p: p.inpaint(picture(9, 9)[0], np.ones((9, 9)), best_of=2), "no prompt to judge"),
+        (lambda p: p.inpaint(picture(9, 9)[0], np.ones((9, 9)), engine="x"), "engine 'x'"),
         (lambda p: p.edit_video(picture(9, 9, count=2), "a", keep_first=2), "give 0 … 1"),
         (lambda p: p.edit_video(picture(9, 9, count=2), "a", keep_first=0), "nothing of the clip"),
         (

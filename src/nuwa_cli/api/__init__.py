@@ -13,15 +13,33 @@ This is the one place where weights, tasks and media meet; the command line is i
     finish.py     … back to the user's pixels
     recipe.py     everything that made an output, as data
     engine.py     runs any task: one call, one output
+    extension.py  pictures that grow without end, piece by piece
+    clip_extension.py  clips that go on, and clips that grow, frame by frame
     pipeline.py   one method a task
 """
 
 from __future__ import annotations
 
+from nuwa_cli.api.clip_extension import ClipExtension
 from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import RunOptions, SamplingOverrides
+from nuwa_cli.api.extension import Extension, Piece
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.pipeline import NuwaPipeline
+from nuwa_cli.infinity.geometry import Margins
+from nuwa_cli.infinity.words import Segment
 
-__all__ = ["Generated", "Given", "NuwaPipeline", "OnProgress", "RunOptions", "SamplingOverrides"]
+__all__ = [
+    "ClipExtension",
+    "Extension",
+    "Generated",
+    "Given",
+    "Margins",
+    "NuwaPipeline",
+    "OnProgress",
+    "Piece",
+    "RunOptions",
+    "SamplingOverrides",
+    "Segment",
+]

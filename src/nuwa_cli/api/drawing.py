@@ -15,6 +15,7 @@ from nuwa_cli.hub.model_dir import LoadedModel
 from nuwa_cli.media.video import Frames
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import candidate_seeds, run_plan
+from nuwa_cli.tokenizer.vqgan import IntactFeatures
 
 OnProgress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of the current output."""
@@ -49,7 +50,7 @@ def draw_best(
                 on_progress(index * of + done, count * of)
 
         tokens = run_plan(model.transformer, plan, replace(settings, seed=seed), on_progress=report)
-        drawn = _render(model, tokens, seed, plan.text if count > 1 else None, device)
+        drawn = _render(model, plan, tokens, seed, device, with_score=count > 1)
         if best is None or (drawn.score or 0.0) > (best.score or 0.0):
             best = drawn
     assert best is not None  # count is at least 1
@@ -58,18 +59,37 @@ def draw_best(
 
 @torch.inference_mode()
 def _render(
-    model: LoadedModel, tokens: Tensor, seed: int, text: Tensor | None, device: torch.device
+    model: LoadedModel,
+    plan: Plan,
+    tokens: Tensor,
+    seed: int,
+    device: torch.device,
+    *,
+    with_score: bool,
 ) -> Drawn:
-    """Frames of tokens (t, h, w); with a text also its score, the mean over all frames, as CLIPSIM
+    """Frames of tokens (t, h, w); if asked for, their score, the mean over all frames, as CLIPSIM
     does."""
     frames, scores = [], []
-    for part in torch.split(tokens, _FRAMES_AT_ONCE):
-        pixels = model.tokenizer.decode(part.to(device))  # (T, c, H, W)
+    for start in range(0, len(tokens), _FRAMES_AT_ONCE):
+        some = slice(start, start + _FRAMES_AT_ONCE)
+        intact = _intact(model, plan, some, device)
+        pixels = model.tokenizer.decode(tokens[some].to(device), intact)  # (T, c, H, W)
         frames.append(_to_frames(pixels))
-        if text is not None and model.reranker is not None:
-            scores.append(model.reranker.score(text.to(device), pixels))
+        if with_score and model.reranker is not None:
+            scores.append(model.reranker.score(plan.text.to(device), pixels))
     score = float(torch.cat(scores).mean()) if scores else None
     return Drawn(tokens.numpy(), np.concatenate(frames), score, seed)
+
+
+def _intact(
+    model: LoadedModel, plan: Plan, some: slice, device: torch.device
+) -> IntactFeatures | None:
+    """What some frames show around their hole, for a decoder that joins what it draws there to it."""
+    if plan.frames is None or plan.hole is None or not model.tokenizer.config.intact_skips:
+        return None
+    pixels = torch.from_numpy(plan.frames[some]).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
+    hole = torch.from_numpy(plan.hole[some])[:, None].to(device)
+    return model.tokenizer.intact_features(pixels, hole)
 
 
 def _to_frames(pixels: Tensor) -> Frames:

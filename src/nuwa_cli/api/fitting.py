@@ -36,6 +36,7 @@ def fit_given(given: Given, size: int, *, prompt: str, num_frames: int | None) -
             sketch=None if given.sketch is None or fit is None else fit.labels(given.sketch),
             region=None if given.masks is None or fit is None else fit.region(given.masks),
             known_frames=given.keep_first,
+            engine=given.engine,
         ),
         fit,
     )

@@ -15,7 +15,7 @@ from nuwa_cli.compositing.fitting import FIT_MODES
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.stills import Picture
 from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
-from nuwa_cli.tasks.inputs import Bytes, Mask
+from nuwa_cli.tasks.inputs import ENGINES, Bytes, CompletionEngine, Mask
 
 FitMode = Literal["crop", "pad", "stretch"]
 
@@ -31,12 +31,15 @@ class Given:
     keep_first: int = 0  # frames that an edit leaves alone
     feather: float = 0.0  # pixels of the picture, inward
     fit: FitMode | None = None  # None: what suits the task
+    engine: CompletionEngine = "lip"  # how a hole is filled
     sources: tuple[dict[str, str], ...] = ()  # name and sha256 of each file, for the recipe
     region: dict[str, Any] = field(default_factory=dict)  # how it was described, for the recipe
 
     def __post_init__(self) -> None:
         if self.fit is not None and self.fit not in FIT_MODES:
             raise UsageError(f"fit '{self.fit}': unknown; use {', '.join(FIT_MODES)}")
+        if self.engine not in ENGINES:
+            raise UsageError(f"engine '{self.engine}': unknown; use {', '.join(ENGINES)}")
         if not 0.0 <= self.feather <= 10_000:
             raise UsageError(f"feather '{self.feather}': out of range; give 0 … 10000 pixels")
         if self.keep_first:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
-from nuwa_cli.api.engine import Engine, RunOptions
+from nuwa_cli.api.clip_extension import ClipExtension, start_clip_extension
+from nuwa_cli.api.drawing import OnProgress
+from nuwa_cli.api.engine import Engine, RunOptions, SamplingOverrides
+from nuwa_cli.api.extension import Extension, start_extension, start_wide
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import FitMode, Given, as_frames, as_masks, as_sketch
+from nuwa_cli.infinity.geometry import Margins
+from nuwa_cli.infinity.words import Segment
+from nuwa_cli.tasks.inputs import CompletionEngine
 
 
 class NuwaPipeline(Engine):
@@ -80,11 +87,12 @@ class NuwaPipeline(Engine):
         *,
         feather: float = 0.0,
         fit: FitMode | None = None,
+        engine: CompletionEngine = "lip",
         **options: Unpack[RunOptions],
     ) -> Generated:
-        """Complete a picture (H, W, 3) where the mask (H, W) is True (I2I). The result has the
+        """Complete a picture (H, W, 3) where the mask (H, W) is True (I2I, LIP). The result has the
         picture's size, and its pixels outside the mask. Raises UsageError for unusable inputs."""
-        return self._repaint("inpaint", picture, mask, prompt, feather, fit, options)
+        return self._repaint("inpaint", picture, mask, prompt, feather, fit, engine, options)
 
     def edit(
         self,
@@ -94,11 +102,91 @@ class NuwaPipeline(Engine):
         *,
         feather: float = 0.0,
         fit: FitMode | None = None,
+        engine: CompletionEngine = "lip",
         **options: Unpack[RunOptions],
     ) -> Generated:
         """Paint a text into a picture (H, W, 3) where the mask (H, W) is True (TI2I); otherwise as
         `inpaint`. Raises UsageError for unusable inputs."""
-        return self._repaint("edit", picture, mask, prompt, feather, fit, options)
+        return self._repaint("edit", picture, mask, prompt, feather, fit, engine, options)
+
+    def start_extension(
+        self,
+        picture: Any,
+        margins: Margins,
+        prompt: str = "",
+        *,
+        segments: Sequence[Segment] = (),
+        sources: tuple[dict[str, str], ...] = (),
+        seed: int | None = None,
+        on_progress: OnProgress | None = None,
+        **sampling: Unpack[SamplingOverrides],
+    ) -> Extension:
+        """Plan a picture (H, W, 3) that grows by `margins` pixels; `Extension.pieces` draws it.
+
+        `prompt` holds up to the first of the segments. `sources` are name and sha256 of the files, for
+        the recipe. Raises UsageError for unusable inputs.
+        """
+        return start_extension(
+            self,
+            self._toolkit(),
+            picture,
+            margins,
+            prompt,
+            segments=segments,
+            sources=sources,
+            seed=seed,
+            on_progress=on_progress,
+            **sampling,
+        )
+
+    def extend(
+        self,
+        picture: Any,
+        margins: Margins,
+        prompt: str = "",
+        *,
+        segments: Sequence[Segment] = (),
+        seed: int | None = None,
+        on_progress: OnProgress | None = None,
+        **sampling: Unpack[SamplingOverrides],
+    ) -> Generated:
+        """The same at once, in memory. Raises UsageError for unusable inputs."""
+        extension = self.start_extension(
+            picture,
+            margins,
+            prompt,
+            segments=segments,
+            seed=seed,
+            on_progress=on_progress,
+            **sampling,
+        )
+        return extension.generate()
+
+    def start_wide(
+        self,
+        prompt: str,
+        width: int,
+        height: int,
+        *,
+        seed: int | None = None,
+        best_of: int | None = None,
+        on_progress: OnProgress | None = None,
+        **sampling: Unpack[SamplingOverrides],
+    ) -> Extension:
+        """Plan a picture of a text with `width` x `height` pixels. In its middle stands the model's own
+        picture, which is drawn now, reduced where a side is shorter than that; around it the same words
+        with nobody in the place. Raises UsageError for unusable inputs."""
+        return start_wide(
+            self,
+            self._toolkit(),
+            prompt,
+            width,
+            height,
+            seed=seed,
+            best_of=best_of,
+            on_progress=on_progress,
+            **sampling,
+        )
 
     def edit_video(
         self,
@@ -109,6 +197,7 @@ class NuwaPipeline(Engine):
         masks: Any = None,
         feather: float = 0.0,
         fit: FitMode | None = None,
+        engine: CompletionEngine = "lip",
         **options: Unpack[RunOptions],
     ) -> Generated:
         """Change a clip (T, H, W, 3) by a text (TV2V): its first frames stay (one, unless there is
@@ -123,6 +212,7 @@ class NuwaPipeline(Engine):
             keep_first=kept,
             feather=feather,
             fit=fit,
+            engine=engine,
         )
         return self.run("vedit", prompt, given=given, **options)
 
@@ -134,9 +224,50 @@ class NuwaPipeline(Engine):
         prompt: str,
         feather: float,
         fit: FitMode | None,
+        engine: CompletionEngine,
         options: RunOptions,
     ) -> Generated:
         given = Given(
-            frames=as_frames(picture)[:1], masks=as_masks(mask)[:1], feather=feather, fit=fit
+            frames=as_frames(picture)[:1],
+            masks=as_masks(mask)[:1],
+            feather=feather,
+            fit=fit,
+            engine=engine,
         )
         return self.run(task, prompt, given=given, **options)
+
+    def start_clip_extension(
+        self,
+        frames: Any,
+        num_frames: int | None = None,
+        margins: Margins | None = None,
+        prompt: str = "",
+        *,
+        num_given: int | None = None,
+        sources: tuple[dict[str, str], ...] = (),
+        seed: int | None = None,
+        fps: float | None = None,
+        on_progress: OnProgress | None = None,
+        **sampling: Unpack[SamplingOverrides],
+    ) -> ClipExtension:
+        """Plan a clip that goes on up to `num_frames` in all, or grows by `margins` pixels, or both;
+        `ClipExtension.frames` draws it frame by frame.
+
+        `frames` are (T, H, W, 3), or come one by one as (H, W, 3): then `num_given` says how many. They
+        should follow each other at the model's own speed, and `fps` says what the result plays at.
+        `sources` are name and sha256 of the files, for the recipe. Raises UsageError for unusable inputs.
+        """
+        return start_clip_extension(
+            self,
+            self._toolkit(),
+            frames,
+            num_frames,
+            margins,
+            prompt,
+            num_given=num_given,
+            sources=sources,
+            seed=seed,
+            fps=fps,
+            on_progress=on_progress,
+            **sampling,
+        )

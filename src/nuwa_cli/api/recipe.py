@@ -43,6 +43,8 @@ def make_recipe(
         options |= {"frames": clip[0], "fps": clip[1], "persistence": settings.persistence}
     if task == "vedit":
         options["keep_first"] = given.keep_first
+    if given.masks is not None:
+        options["engine"] = given.engine
     if fit is not None:
         options["fit"] = fit.mode
     recipe: Recipe = {
