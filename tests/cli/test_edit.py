@@ -79,6 +79,7 @@ def test_the_installed_command_paints_into_a_box(
         "share": 0.0686,
     }
     assert recipe["options"]["fit"] == "crop"
+    assert recipe["options"]["engine"] == "lip"
     facts = json.loads(nuwa("info", "b.png", "--json").stdout)["files"][0]
     assert facts["recipe"] == recipe
     lines = nuwa("info", "b.png").stdout.splitlines()
@@ -219,6 +220,7 @@ USAGE = [
     (("inpaint", "a.png", *BOX, "-o", "b.png", "--best-of", "2"), "no prompt to judge by"),
     (("inpaint", "a.png", *BOX, "-o", "b.mp4"), "no picture format"),
     (("inpaint", "a.png", *BOX, "-o", "b.png", "--fit", "squeeze"), "'--fit'"),
+    (("inpaint", "a.png", *BOX, "-o", "b.png", "--engine", "gan"), "'--engine'"),
     (("inpaint", "a.png", *BOX, "-o", "b.png", "--feather", "-1"), "feather '-1'"),
     (("inpaint", "a.png", *BOX, "-o", "b.png", "--feather", "nan"), "feather 'nan'"),
     (("inpaint", "a.png", "--box", "1,2,3", "-o", "b.png"), "box '1,2,3'"),

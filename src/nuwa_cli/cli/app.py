@@ -15,6 +15,7 @@ import nuwa_cli
 from nuwa_cli.cli import (
     edit,
     evaluate,
+    extend,
     generate,
     info,
     models,
@@ -62,6 +63,10 @@ def root(
       nuwa vedit diver.mp4 "the diver swims to the surface" -o rising.mp4
 
     \b
+    As far as you like:
+      nuwa extend hill.png --right 4x -o wide.png
+
+    \b
     How was it made? The recipe is inside the file:
       nuwa info golf.gif
 
@@ -83,6 +88,7 @@ for command in (
     sketch,
     predict,
     edit,
+    extend,
     storybook,
     palette,
     info,

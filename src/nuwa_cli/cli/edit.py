@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from nuwa_cli.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from nuwa_cli.api import Generated, Given
+    from nuwa_cli.tasks.inputs import CompletionEngine
 
 EditPrompt = Annotated[
     str, typer.Argument(metavar="PROMPT", help="What the result shows.", show_default=False)
@@ -38,6 +39,12 @@ KeepFirst = Annotated[
         "--keep-first",
         metavar="N",
         help="First frames that stay: 1, or 0 with a region, unless given.",
+    ),
+]
+EngineName = Annotated[
+    Literal["lip", "nuwa"],
+    typer.Option(
+        "--engine", help="lip sees all sides of the region; nuwa goes from top to bottom."
     ),
 ]
 Start = Annotated[
@@ -62,6 +69,7 @@ def inpaint(
     sampling: SamplingOptions,
     model: ModelOptions,
     prompt: OptionalPrompt = None,
+    engine: EngineName = "lip",
 ) -> None:
     """nuwa inpaint tower.png --box 0,50%,100%,50% -o whole.png
 
@@ -74,7 +82,7 @@ def inpaint(
     nuwa inpaint small.png "a castle on a hill" --box 96,96,64,64 --mask-invert -o large.png
     nuwa inpaint cut-out.png --alpha --feather 4 -n 4 -o filled.png
     """
-    _repaint(Work("inpaint", [prompt], output, sampling, model), image, region, fit)
+    _repaint(Work("inpaint", [prompt], output, sampling, model), image, region, fit, engine)
 
 
 @takes_options
@@ -86,6 +94,7 @@ def edit(
     output: OutputOptions,
     sampling: SamplingOptions,
     model: ModelOptions,
+    engine: EngineName = "lip",
 ) -> None:
     """nuwa edit hill.png "a horse walks on the grass" --box 40%,50%,30%,30% -o horse.png
 
@@ -96,7 +105,7 @@ def edit(
     nuwa edit hill.png "一匹在草地上行走的马" --ellipse 100,120,90,80 --best-of 8 -o horse.png
     nuwa edit hill.png "a red car" --polygon "10,200 120,180 130,250" --mask-preview where.png --dry-run -o car.png
     """
-    _repaint(Work("edit", [prompt], output, sampling, model), image, region, fit)
+    _repaint(Work("edit", [prompt], output, sampling, model), image, region, fit, engine)
 
 
 @takes_options
@@ -111,6 +120,7 @@ def vedit(
     model: ModelOptions,
     keep_first: KeepFirst = None,
     start: Start = 0.0,
+    engine: EngineName = "lip",
 ) -> None:
     """nuwa vedit diver.mp4 "the diver swims to the surface" -o rising.mp4
 
@@ -153,6 +163,7 @@ def vedit(
         keep_first=kept,
         feather=region.feather,
         fit=fit.fit,
+        engine=engine,
         sources=(source_of(video), *region.mask_source()),
         region=region.facts(),
     )
@@ -161,7 +172,9 @@ def vedit(
     work.draw(given, lambda path, generated: _outside(path, given, generated))
 
 
-def _repaint(work: Work, image: Path, region: RegionOptions, fit: FitOptions) -> None:
+def _repaint(
+    work: Work, image: Path, region: RegionOptions, fit: FitOptions, engine: CompletionEngine
+) -> None:
     """Read the picture, build its region, draw."""
     force = work.output.force
     spec = region.check(force=force)
@@ -178,6 +191,7 @@ def _repaint(work: Work, image: Path, region: RegionOptions, fit: FitOptions) ->
         masks=mask[None],
         feather=region.feather,
         fit=fit.fit,
+        engine=engine,
         sources=(source_of(image), *region.mask_source()),
         region=region.facts(),
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
 
+from nuwa_cli.cli.extend_amounts import check_limits, parse_size
 from nuwa_cli.cli.options import (
     ClipOptions,
     ModelOptions,
@@ -15,6 +18,11 @@ from nuwa_cli.cli.options import (
 from nuwa_cli.cli.work import Work
 from nuwa_cli.tasks.registry import TASKS
 
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Size; a larger picture is drawn patch by patch."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
@@ -24,19 +32,29 @@ def register(app: typer.Typer) -> None:
 
 @takes_options
 def t2i(
-    prompts: Prompts, output: OutputOptions, sampling: SamplingOptions, model: ModelOptions
+    prompts: Prompts,
+    output: OutputOptions,
+    sampling: SamplingOptions,
+    model: ModelOptions,
+    size: Size = None,
 ) -> None:
     """nuwa t2i "a wooden house in a field" -o house.png
 
-    Draw a picture of a text, in English or Chinese. Formats: png jpg webp.
+    Draw a picture of a text, in English or Chinese. Formats: png jpg webp. With --size the
+    subject stands in the middle, and the place goes on around it as far as you like.
     With -n 4 the files are house-0000.png … house-0003.png; several prompts are
     numbered on. A name such as house-%02d.png chooses the digits.
 
     \b
     nuwa t2i "a dog on the beach" -n 4 -o dog.png
     nuwa t2i "a red bus" "a blue bird" --seed random -o "sheet-%02d.jpg"
+    nuwa t2i "a castle on a hill" --size 2048x256 -o wide.png
     """
-    Work("t2i", prompts, output, sampling, model).draw()
+    work = Work("t2i", prompts, output, sampling, model)
+    if size is None or _is_plain(work, size):
+        work.draw()
+    else:
+        _draw_wide(work, size, sampling)
 
 
 @takes_options
@@ -57,3 +75,30 @@ def t2v(
     nuwa t2v "在草地上打高尔夫球" -n 3 -o golf-%02d.webm
     """
     Work("t2v", prompts, output, sampling, model, clip).draw()
+
+
+def _is_plain(work: Work, size: str) -> bool:
+    """Whether a size is that of the model's own pictures. Raises UsageError for unusable ones."""
+    width, height = parse_size(size)
+    check_limits(height, width)
+    side = work.config().tokenizer.image_size
+    return (width, height) == (side, side)
+
+
+def _draw_wide(work: Work, size: str, sampling: SamplingOptions) -> None:
+    from nuwa_cli.cli.extend_job import Habits
+    from nuwa_cli.cli.extend_picture import draw_large
+
+    width, height = parse_size(size)
+
+    def start(pipeline: Any, prompt: str, seed: int) -> Any:
+        return pipeline.start_wide(
+            prompt,
+            width,
+            height,
+            seed=seed,
+            best_of=sampling.candidates(),
+            **sampling.overrides(),
+        )
+
+    draw_large(work, start, (height, width), habits=Habits(has_journal=False))

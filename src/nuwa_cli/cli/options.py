@@ -59,17 +59,13 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
+class DrawOptions:
     """How many results, and how tokens are drawn. None = the model's own default."""
 
     seed: SeedText = str(DEFAULT_SEED)
     num: Annotated[
         int, typer.Option("-n", "--num", help="Results a prompt; number i has seed N + i.")
     ] = 1
-    best_of: Annotated[
-        int | None,
-        typer.Option("--best-of", help="Draw K candidates and keep the best.", metavar="K"),
-    ] = None
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="0 = most likely, 1 = as learned.")
     ] = None
@@ -90,8 +86,6 @@ class SamplingOptions:
     def check(self) -> None:
         """Raise UsageError for any value out of range."""
         check_range("num", self.num, 1, MAX_NUM)
-        if self.best_of is not None:
-            check_range("best-of", self.best_of, 1, MAX_BEST_OF)
         self.first_seed()
         SamplingConfig(**self.overrides())
 
@@ -104,6 +98,30 @@ class SamplingOptions:
             "guidance_scale": self.guidance,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def candidates(self) -> int | None:
+        """How many candidates to draw of each result, where that was said."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(DrawOptions):
+    """The same for a command that can choose among candidates."""
+
+    best_of: Annotated[
+        int | None,
+        typer.Option("--best-of", help="Draw K candidates and keep the best.", metavar="K"),
+    ] = None
+
+    def check(self) -> None:
+        """Raise UsageError for any value out of range."""
+        super().check()
+        if self.best_of is not None:
+            check_range("best-of", self.best_of, 1, MAX_BEST_OF)
+
+    def candidates(self) -> int | None:
+        """How many candidates to draw of each result, where that was said."""
+        return self.best_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nuwa_cli.cli.options import ClipOptions, ModelOptions, OutputOptions, SamplingOptions
+from nuwa_cli.cli.options import ClipOptions, DrawOptions, ModelOptions, OutputOptions
 from nuwa_cli.cli.output import Output, prepare_outputs
 from nuwa_cli.errors import UsageError
+from nuwa_cli.media.naming import Kind
 from nuwa_cli.tasks.prompt import check_prompt
 from nuwa_cli.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from nuwa_cli.api import Generated, Given
+    from nuwa_cli.api import Generated, Given, NuwaPipeline
     from nuwa_cli.hub.model_config import ModelConfig
 
 Facts = Callable[[Path, "Generated"], dict[str, Any]]
@@ -33,16 +34,20 @@ class Work:
         task: str,
         prompts: Sequence[str | None],
         output: OutputOptions,
-        sampling: SamplingOptions,
+        sampling: DrawOptions,
         model: ModelOptions,
         clip: ClipOptions | None = None,
+        *,
+        kind: Kind | None = None,
+        may_exist: bool = False,
     ) -> None:
         """Check every option and name every file; a prompt of None is none.
 
-        Raises UsageError, OutputError.
+        `kind` of output is needed where the task is none of the registry; with `may_exist` the
+        command itself looks at files that exist. Raises UsageError, OutputError.
         """
         self._started = time.monotonic()
-        self.task = TASKS[task]
+        self.task, self.kind = task, kind or TASKS[task].kind
         self.output, self.sampling, self.model = output, sampling, model
         self.clip = clip or ClipOptions()
         sampling.check()
@@ -50,9 +55,9 @@ class Work:
         for prompt in prompts:
             if prompt is not None:
                 check_prompt(prompt)
-            elif sampling.best_of is not None and sampling.best_of > 1:
+            elif (sampling.candidates() or 1) > 1:
                 raise UsageError(
-                    f"best-of '{sampling.best_of}': there is no prompt to judge by; "
+                    f"best-of '{sampling.candidates()}': there is no prompt to judge by; "
                     "give one, or leave --best-of out"
                 )
         first = sampling.first_seed()
@@ -60,7 +65,7 @@ class Work:
             (prompt or "", first + index) for prompt in prompts for index in range(sampling.num)
         ]
         self.paths = prepare_outputs(
-            output.output, self.task.kind, len(self.jobs), force=output.force
+            output.output, self.kind, len(self.jobs), force=output.force or may_exist
         )
         self.voice = Output(as_json=output.json, quiet=output.quiet)
 
@@ -76,20 +81,15 @@ class Work:
         if self.output.dry_run:
             for path, (prompt, seed) in zip(self.paths, self.jobs, strict=True):
                 self.voice.result(path, {"prompt": prompt, "seed": seed})
-            self.voice.finish(self.task.name, dry_run=True)
+            self.voice.finish(self.task, dry_run=True)
             return
 
-        from nuwa_cli.api import NuwaPipeline
-
-        model = self.model
-        pipeline = NuwaPipeline.load(
-            model.model, device=model.device, dtype=model.dtype, attention=model.attention
-        )
-        self._say_notes(pipeline, given)
-        is_video = self.task.kind == "video"
+        pipeline = self.load()
+        self._say_fit(pipeline, given)
+        is_video = self.kind == "video"
         inputs: dict[str, Any] = {
             "given": given,
-            "best_of": self.sampling.best_of,
+            "best_of": self.sampling.candidates(),
             **self.sampling.overrides(),
         }
         if is_video:
@@ -97,7 +97,7 @@ class Work:
         with self.voice.progress(len(self.jobs), "clip" if is_video else "picture") as progress:
             for path, (prompt, seed) in zip(self.paths, self.jobs, strict=True):
                 generated = pipeline.run(
-                    self.task.name, prompt, seed=seed, on_progress=progress.step, **inputs
+                    self.task, prompt, seed=seed, on_progress=progress.step, **inputs
                 )
                 generated.save(
                     path, force=self.output.force, with_recipe=not self.output.no_metadata
@@ -105,16 +105,31 @@ class Work:
                 progress.next()
                 more = facts(path, generated) if facts else {}
                 self.voice.result(path, {**_facts(generated), **more})
-        self.voice.finish(
-            self.task.name,
-            model=pipeline.identity,
-            seconds=round(time.monotonic() - self._started, 3),
-        )
+        self.finish(pipeline)
 
-    def _say_notes(self, pipeline: Any, given: Given | None) -> None:
-        for prompt in dict.fromkeys(prompt for prompt, _ in self.jobs if prompt):
+    def load(self, more_prompts: Sequence[str] = ()) -> NuwaPipeline:
+        """Load the model, and say what it does not understand of the prompts.
+
+        Raises UsageError, InputError, EnvironmentFault.
+        """
+        from nuwa_cli.api import NuwaPipeline
+
+        model = self.model
+        pipeline = NuwaPipeline.load(
+            model.model, device=model.device, dtype=model.dtype, attention=model.attention
+        )
+        prompts = [*(prompt for prompt, _ in self.jobs if prompt), *more_prompts]
+        for prompt in dict.fromkeys(prompts):
             for note in pipeline.notes(prompt):
                 self.voice.note(note)
+        return pipeline
+
+    def finish(self, pipeline: NuwaPipeline) -> None:
+        """The end of a run that wrote every file."""
+        seconds = round(time.monotonic() - self._started, 3)
+        self.voice.finish(self.task, model=pipeline.identity, seconds=seconds)
+
+    def _say_fit(self, pipeline: NuwaPipeline, given: Given | None) -> None:
         if given is None:
             return
 

@@ -3,18 +3,23 @@
 MP4 is what every player opens: H.264, 4:2:0, even sizes, index in front. Colours are converted with
 the BT.709 matrix and tagged so, because an untagged file is guessed differently by size. The number
 of encoder threads is fixed: x264 writes it into the stream, and equal input must give equal bytes.
+
+Frames may come one by one, from an iterator: MP4, WebM and numbered PNGs are written as they come, in the
+memory of a few frames. GIF, WebP and APNG are optimised over the whole clip and need all of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nuwa_cli.errors import UsageError
 from nuwa_cli.media.animation import write_apng, write_gif, write_webp
 from nuwa_cli.media.atomic import Pending, atomic_write, make_folder
 from nuwa_cli.media.image import write_image
@@ -23,6 +28,8 @@ from nuwa_cli.media.naming import check_suffix, is_sequence, numbered
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 """uint8 RGB, (T, H, W, 3)."""
+Frame = np.ndarray[Any, np.dtype[np.uint8]]
+"""uint8 RGB, (H, W, 3)."""
 
 _ENCODER_THREADS = 2
 _BT709 = 1  # the code point of BT.709 for matrix, transfer and primaries alike (ITU-T H.273)
@@ -48,26 +55,46 @@ _ANIMATIONS = {".gif": write_gif, ".webp": write_webp, ".apng": write_apng}
 
 
 def write_video(
-    path: Path, frames: Frames, fps: float, recipe: Recipe | None = None, *, force: bool = False
+    path: Path,
+    frames: Frames | Iterable[Frame],
+    fps: float,
+    recipe: Recipe | None = None,
+    *,
+    force: bool = False,
 ) -> None:
-    """Write frames (T, H, W, 3) at `fps` frames a second in the format of the suffix.
+    """Write frames (T, H, W, 3), or (H, W, 3) one by one, at `fps` frames a second in the format of
+    the suffix.
 
-    A name with a number field (`frames/%04d.png`) writes one PNG a frame, counted from 0.
-    Raises UsageError for an unknown suffix, OutputError when a file cannot be written.
+    A name with a number field (`frames/%04d.png`) writes one PNG a frame, counted from 0. What an
+    iterator raises is passed on, and nothing is written then.
+    Raises UsageError for an unknown suffix or no frame at all, OutputError when a file cannot be
+    written.
     """
     check_suffix(path, "video")
     if is_sequence(path):
-        _write_sequence(path, frames, recipe, force=force)
+        _write_sequence(path, _some(frames), recipe, force=force)
         return
     suffix = path.suffix.lower()
     with atomic_write(path, force=force) as pending:
         if suffix in _ANIMATIONS:
-            _ANIMATIONS[suffix](pending.file, frames, fps, recipe)
+            clip = frames if isinstance(frames, np.ndarray) else np.stack(list(_some(frames)))
+            _ANIMATIONS[suffix](pending.file, clip, fps, recipe)
         else:
-            _encode(pending, suffix, frames, fps, recipe)
+            _encode(pending, suffix, _some(frames), fps, recipe)
 
 
-def _write_sequence(template: Path, frames: Frames, recipe: Recipe | None, *, force: bool) -> None:
+def _some(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Frames, of which there is at least one. Raises UsageError."""
+    remaining = iter(frames)
+    first = next(remaining, None)
+    if first is None:
+        raise UsageError("clip '0 frames': there is nothing to write; give at least one frame")
+    return itertools.chain((first,), remaining)
+
+
+def _write_sequence(
+    template: Path, frames: Iterable[Frame], recipe: Recipe | None, *, force: bool
+) -> None:
     """All frames or none: what was newly written is removed when a later one fails. The folder is
     part of the output, and made if need be."""
     written: list[Path] = []
@@ -91,14 +118,14 @@ def _write_sequence(template: Path, frames: Frames, recipe: Recipe | None, *, fo
 
 
 def _encode(
-    pending: Pending, suffix: str, frames: Frames, fps: float, recipe: Recipe | None
+    pending: Pending, suffix: str, frames: Iterator[Frame], fps: float, recipe: Recipe | None
 ) -> None:
     # Muxing to the path, not to the open file: moving the index to the front makes the muxer read
     # its own output again, which a Python file object does not offer it.
     import av
 
     codec, container_format, codec_options, container_options = _CODECS[suffix]
-    frames = _even_size(frames)
+    first = _even_size(next(frames))
     with (
         _quiet(av),
         av.open(
@@ -110,13 +137,13 @@ def _encode(
         rate = Fraction(fps).limit_denominator(1001)
         stream = container.add_stream(codec, rate=rate, options=codec_options)
         assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.thread_count = _ENCODER_THREADS
         context.colorspace = context.color_trc = context.color_primaries = _BT709
         context.color_range = _LIMITED_RANGE
-        for pixels in frames:
+        for pixels in itertools.chain((first,), map(_even_size, frames)):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
             container.mux(stream.encode(picture))
@@ -134,9 +161,9 @@ def _quiet(av: Any) -> Iterator[None]:
         raise OSError(code, error.strerror or str(error)) from error
 
 
-def _even_size(frames: Frames) -> Frames:
+def _even_size(frame: Frame) -> Frame:
     """4:2:0 needs even sizes: repeat the last row or column where one is odd."""
-    height, width = frames.shape[1:3]
+    height, width = frame.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
-        return frames
-    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return frame
+    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
