@@ -10,7 +10,7 @@ import typer
 from nuwa_cli.cli.options import MAX_BEST_OF, ModelOptions, check_range, takes_options
 from nuwa_cli.cli.output import Output, print_json, print_line
 from nuwa_cli.config import SamplingConfig
-from nuwa_cli.evaluation.settings import EvaluationSettings
+from nuwa_cli.evaluation.settings import SECTIONS, EvaluationSettings
 from nuwa_cli.media.atomic import check_output
 
 if TYPE_CHECKING:
@@ -35,9 +35,21 @@ def evaluate(
     predictions: Annotated[int, typer.Option("--predictions", help="Clips of a picture.")] = 10,
     edits: Annotated[int, typer.Option("--edits", help="Pictures to edit.")] = 24,
     pairs: Annotated[int, typer.Option("--pairs", help="Seeds of every impossible pair.")] = 8,
+    completions: Annotated[
+        int, typer.Option("--completions", help="Holes, each filled by both engines.")
+    ] = 200,
+    extensions: Annotated[
+        int, typer.Option("--extensions", help="Pictures to extend, in every direction.")
+    ] = 40,
+    long_pictures: Annotated[
+        int, typer.Option("--long-pictures", help="Pictures extended to 16 times the width.")
+    ] = 3,
+    long_clips: Annotated[
+        int, typer.Option("--long-clips", help="Clips extended to 200 frames.")
+    ] = 6,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="text, sketch, predict, edit, pairs, tokenizer; repeatable."),
+        typer.Option("--only", help=f"Sections: {', '.join(SECTIONS)}; repeatable."),
     ] = None,
     best_of: Annotated[
         int | None, typer.Option("--best-of", help="Draw K candidates and keep the best.")
@@ -70,13 +82,13 @@ def evaluate(
 ) -> None:
     """nuwa eval -o report.json --sheet sheet.png
 
-    Draw pictures and clips of unseen prompts, sketches, first frames and edits, and
-    judge what they show. Stopped? The same command goes on where it was, if it has
-    an -o.
+    Draw pictures and clips of unseen prompts, sketches, first frames, edits, holes
+    and extensions, and judge what they show. Stopped? The same command goes on where
+    it was, if it has an -o.
 
     \b
     nuwa eval --num 50 --clips 10            a first impression, as a table
-    nuwa eval --only sketch --only edit      two sections of it
+    nuwa eval --only completion,extend       two sections of it
     nuwa eval --model runs/mine --json       the whole report on stdout
     """
     counts = {
@@ -87,6 +99,10 @@ def evaluate(
         "predictions": predictions,
         "edits": edits,
         "pairs": pairs,
+        "completions": completions,
+        "extensions": extensions,
+        "long_pictures": long_pictures,
+        "long_clips": long_clips,
     }
     for name, count in counts.items():
         check_range(name.replace("_", "-"), count, 0, _MAX_SAMPLES)
@@ -95,9 +111,8 @@ def evaluate(
     given = {"guidance_scale": guidance, "temperature": temperature}
     sampling: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     SamplingConfig(**sampling)
-    settings = EvaluationSettings(
-        **counts, only=tuple(only or ()), best_of=best_of, sampling=sampling
-    )
+    sections = tuple(name.strip() for names in only or () for name in names.split(","))
+    settings = EvaluationSettings(**counts, only=sections, best_of=best_of, sampling=sampling)
     for path in (output, sheet):
         if path is not None:
             check_output(path, force=True)

@@ -5,7 +5,8 @@ An artist only draws; what its answers show is for the judges to say.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,12 +15,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nuwa_cli.evaluation.settings import EvaluationSettings
+from nuwa_cli.infinity.geometry import Margins
 from nuwa_cli.model.convnet import shrink
+from nuwa_cli.tasks.inputs import CompletionEngine
 
 if TYPE_CHECKING:
     from nuwa_cli.api import NuwaPipeline
 
 Frames = NDArray[np.uint8]
+
+_MARGIN_OF = {"up": "top", "down": "bottom"}
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A picture that was extended: the whole (H, W, 3), where the given one stands in it (top,
+    left), between which columns and rows separately drawn patches meet (`Seam.at`), and how many pixels
+    a token is wide."""
+
+    picture: Frames
+    origin: tuple[int, int]
+    columns: tuple[int, ...]
+    rows: tuple[int, ...]
+    cell: int = 1
 
 
 class Artist(Protocol):
@@ -50,6 +68,27 @@ class TaskArtist(Artist, Protocol):
 
     def edit(self, picture: Frames, region: NDArray[np.bool_], prompt: str, seed: int) -> Frames:
         """The picture (H, W, 3) of the same size with a region (H, W) repainted, (1, H, W, 3)."""
+        ...
+
+    def complete(
+        self,
+        picture: Frames,
+        hole: NDArray[np.bool_],
+        prompt: str,
+        seed: int,
+        engine: CompletionEngine,
+    ) -> Frames:
+        """The picture (H, W, 3) of the same size with its hole (H, W) filled by an engine,
+        (1, H, W, 3)."""
+        ...
+
+    def extend(self, picture: Frames, direction: str, pixels: int, seed: int) -> Extended:
+        """The picture (H, W, 3) with so many pixels more on one side ("right" …), without a
+        prompt."""
+        ...
+
+    def lengthen(self, frames: Frames, num_frames: int, prompt: str, seed: int) -> Iterator[Frames]:
+        """Every frame (H, W, 3) of a clip (T, H, W, 3) that goes on up to `num_frames`."""
         ...
 
     def restore(self, frames: Frames) -> Frames:
@@ -84,6 +123,35 @@ class PipelineArtist:
 
     def edit(self, picture: Frames, region: NDArray[np.bool_], prompt: str, seed: int) -> Frames:
         return self.pipeline.edit(picture, region, prompt, seed=seed, **self._sampling).frames
+
+    def complete(
+        self,
+        picture: Frames,
+        hole: NDArray[np.bool_],
+        prompt: str,
+        seed: int,
+        engine: CompletionEngine,
+    ) -> Frames:
+        return self.pipeline.inpaint(
+            picture, hole, prompt, engine=engine, seed=seed, **self._sampling
+        ).frames
+
+    def extend(self, picture: Frames, direction: str, pixels: int, seed: int) -> Extended:
+        margins = Margins(**{_MARGIN_OF.get(direction, direction): pixels})
+        extension = self.pipeline.start_extension(picture, margins, seed=seed, **self._sampling)
+        whole = np.zeros((extension.height, extension.width, 3), dtype=np.uint8)
+        for piece in extension.pieces():
+            height, width = piece.pixels.shape[:2]
+            whole[piece.top : piece.top + height, piece.left : piece.left + width] = piece.pixels
+        columns, rows = extension.joints
+        cell = self.pipeline.model.config.tokenizer.downsample_factor
+        return Extended(whole, extension.origin, columns, rows, cell)
+
+    def lengthen(self, frames: Frames, num_frames: int, prompt: str, seed: int) -> Iterator[Frames]:
+        extension = self.pipeline.start_clip_extension(
+            frames, num_frames=num_frames, prompt=prompt, seed=seed, **self._sampling
+        )
+        return iter(extension.frames())
 
     def similarity(self, prompt: str, frames: Frames) -> float | None:
         model = self.pipeline.model

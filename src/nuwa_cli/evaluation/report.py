@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-Column = tuple[str, str, str]  # figure, title, how it is written: "share" or "levels" (1/255)
+from nuwa_cli.evaluation.completion_tables import completion_notes, completion_tables
+from nuwa_cli.evaluation.tables import figure_table, percent, table_row, to_markdown
 
 _TEXT_NAMES = {
     "t2i": "T2I",
@@ -54,7 +54,6 @@ _EDIT_COLUMNS = (
     *_PAIR_COLUMNS,
     ("outside_identical", "outside bit-identical", "share"),
 )
-_ROWS = {"renders": "· true renders", "restored": "· renders after the VQ-GAN"}
 
 
 def markdown_table(report: dict[str, Any]) -> str:
@@ -62,46 +61,21 @@ def markdown_table(report: dict[str, Any]) -> str:
     judged; then how far the judges and the tokenizers are to be trusted."""
     tasks = report.get("tasks", {})
     tables = [
-        _table("set", report["sets"], _TEXT_NAMES, _TEXT_COLUMNS),
-        _table("sketches", tasks, _SKETCH_NAMES, _SKETCH_COLUMNS),
-        _table("first frames", tasks, _PREDICTION_NAMES, _PREDICTION_COLUMNS),
-        _table("edits", tasks, _EDIT_NAMES, _EDIT_COLUMNS),
+        figure_table("set", report["sets"], _TEXT_NAMES, _TEXT_COLUMNS),
+        figure_table("sketches", tasks, _SKETCH_NAMES, _SKETCH_COLUMNS),
+        figure_table("first frames", tasks, _PREDICTION_NAMES, _PREDICTION_COLUMNS),
+        figure_table("edits", tasks, _EDIT_NAMES, _EDIT_COLUMNS),
         _pairs_table(report.get("pairs", {})),
+        *completion_tables(report),
     ]
     return "\n\n".join([*filter(None, tables), "\n".join(_notes(report))]) + "\n"
-
-
-def _table(
-    title: str, sets: dict[str, Any], names: dict[str, str], columns: Sequence[Column]
-) -> str:
-    """A table of the sets that are in the report; empty if none is."""
-    found = {name: sets[name] for name in names if name in sets}
-    if not found:
-        return ""
-    lines = []
-    for name, figures in found.items():
-        lines.append(_row(names[name], figures, columns))
-        lines += [
-            _row(label, figures[row], columns) for row, label in _ROWS.items() if row in figures
-        ]
-    return _markdown([title, "samples", *(column[1] for column in columns)], lines)
 
 
 def _pairs_table(pairs: dict[str, Any]) -> str:
     if not pairs:
         return ""
-    lines = [_row(f"“{prompt}”", figures, _PAIR_COLUMNS) for prompt, figures in pairs.items()]
-    return _markdown(["never trained", "seeds", *(column[1] for column in _PAIR_COLUMNS)], lines)
-
-
-def _markdown(head: list[str], lines: Iterable[list[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _row(name: str, figures: dict[str, Any], columns: Sequence[Column]) -> list[str]:
-    written = [_written(figures.get(key), how) for key, _, how in columns]
-    return [name, str(figures["samples"]), *written]
+    lines = [table_row(f"“{prompt}”", figures, _PAIR_COLUMNS) for prompt, figures in pairs.items()]
+    return to_markdown(["never trained", "seeds", *(column[1] for column in _PAIR_COLUMNS)], lines)
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
@@ -115,39 +89,28 @@ def _notes(report: dict[str, Any]) -> list[str]:
             "ceiling. Background, flicker, motion and static difference: mean absolute difference "
             "in 1/255."
         )
+    notes += completion_notes(report)
     for net in ("evaluator", "segmenter"):
         accuracy = report.get(f"{net}_accuracy")
         if accuracy:
             figures = ", ".join(
-                f"{name.replace('_', ' ')} {_percent(value)}" for name, value in accuracy.items()
+                f"{name.replace('_', ' ')} {percent(value)}" for name, value in accuracy.items()
             )
             notes.append(f"Accuracy of the {net} on unseen renders: {figures}.")
     tokenizer = report.get("tokenizer")
     if tokenizer:
         notes.append(
             f"Tokenizer: PSNR {tokenizer['psnr_db']:.2f} dB, SSIM {tokenizer['ssim']:.3f}, "
-            f"codebook usage {_percent(tokenizer['codebook_usage'])}, "
+            f"codebook usage {percent(tokenizer['codebook_usage'])}, "
             f"perplexity {tokenizer['perplexity']:.0f}; after it the evaluator still sees the right "
-            f"subject in {_percent(tokenizer['subject_kept'])} and the right place in "
-            f"{_percent(tokenizer['place_kept'])} of unseen renders."
+            f"subject in {percent(tokenizer['subject_kept'])} and the right place in "
+            f"{percent(tokenizer['place_kept'])} of unseen renders."
         )
     sketches = report.get("sketch_tokenizer")
     if sketches:
         notes.append(
-            f"Sketch tokenizer: pixel accuracy {_percent(sketches['pixel_accuracy'])}, "
-            f"frequency-weighted IoU {_percent(sketches['fw_iou'])}, "
-            f"mIoU {_percent(sketches['mean_iou'])} of {sketches['sketches']} unseen sketches."
+            f"Sketch tokenizer: pixel accuracy {percent(sketches['pixel_accuracy'])}, "
+            f"frequency-weighted IoU {percent(sketches['fw_iou'])}, "
+            f"mIoU {percent(sketches['mean_iou'])} of {sketches['sketches']} unseen sketches."
         )
     return notes
-
-
-def _written(value: float | None, how: str) -> str:
-    if value is None:
-        return "–"
-    if how == "share":
-        return _percent(value)
-    return f"{value:.1f}" if how == "levels" else f"{value:.{len(how) - 2}f}"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"

@@ -98,7 +98,8 @@ def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     sampling settings nothing is taken over."""
     if _terms(old) != _terms(new):
         return new
-    sections = {name: old.get(name, {}) | new.get(name, {}) for name in ("sets", "tasks", "pairs")}
+    names = ("sets", "tasks", "pairs", "completion", "extension", "long")
+    sections = {name: old.get(name, {}) | new.get(name, {}) for name in names}
     return old | {name: value for name, value in new.items() if value is not None} | sections
 
 

@@ -56,7 +56,8 @@ class TaskSample:
     """Figures of one answer to more than a prompt; a figure that could not be taken is None.
 
     `verdicts` are what was asked for, right or wrong. `confusion` are the counts of a confusion
-    matrix (see `segmentation.to_counts`) of the answer against its sketch.
+    matrix (see `segmentation.to_counts`) of the answer against its sketch. `features` (n, c) are the
+    evaluator's, of one part of the answer each, where distributions are compared.
     """
 
     set_name: str
@@ -66,6 +67,7 @@ class TaskSample:
     verdicts: list[bool] = field(default_factory=list)
     figures: dict[str, float | None] = field(default_factory=dict)
     confusion: list[list[int]] = field(default_factory=list)
+    features: list[list[float]] = field(default_factory=list)
     thumbnail: str = ""
 
 

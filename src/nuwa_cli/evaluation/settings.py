@@ -7,9 +7,14 @@ from typing import Any
 
 from nuwa_cli.errors import UsageError
 
-SECTIONS = ("text", "sketch", "predict", "edit", "pairs", "tokenizer")
+SECTIONS = (
+    *("text", "sketch", "predict", "edit", "pairs"),
+    *("completion", "extend", "long"),
+    "tokenizer",
+)
 """text: T2I and T2V · sketch: S2I and S2V · predict: V2V · edit: TI2I · pairs: subjects where no
-training shows them · tokenizer: the VQ-GANs."""
+training shows them · completion: holes of every kind, with both engines · extend: pictures in four
+directions · long: pictures and clips that go on and on · tokenizer: the VQ-GANs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,10 @@ class EvaluationSettings:
     predictions: int = 10  # clips of a first frame; as many again with a prompt besides
     edits: int = 24
     pairs: int = 8  # seeds of each impossible pair
+    completions: int = 200  # holes, each filled by every engine
+    extensions: int = 40  # pictures, each extended in every direction
+    long_pictures: int = 3  # of 16 times the width
+    long_clips: int = 6  # of 200 frames
     only: tuple[str, ...] = ()  # sections to measure; empty = all
     best_of: int | None = None  # of T2I and T2V
     sampling: dict[str, Any] = field(default_factory=dict)

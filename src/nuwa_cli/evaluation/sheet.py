@@ -1,7 +1,8 @@
-"""A sheet of samples with their verdicts, so that a person can check the judge.
+"""Sheets: samples with their verdicts, so that a person can check the judge; pictures side by side.
 
-The frame's colour says what the evaluator found: green, all that was asked; orange, some of it;
-red, nothing. Below stands what was asked.
+On the first, a frame's colour says what the evaluator found: green, all that was asked; orange, some of
+it; red, nothing. Below stands what was asked. The second has a title over every column, like figure 2 of
+NÜWA-LIP (2202.05009): damaged, zero-shot raster, LIP, original.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from nuwa_cli.errors import UsageError
 from nuwa_cli.evaluation.samples import Sample, TaskSample
+
+ENGINE_TITLES = ("damaged", "zero-shot raster", "LIP", "original")
+"""Columns of `completion.side_by_side`."""
 
 _GREEN, _ORANGE, _RED = (40, 160, 60), (235, 150, 30), (205, 45, 45)
 _BORDER, _TEXT, _WIDTH = 3, 14, 1100
+_GAP, _CAPTION, _LETTERS = 8, 26, 15  # of the sheet of columns, in pixels
 
 
 def sample_sheet(samples: Sequence[Sample | TaskSample]) -> NDArray[np.uint8]:
@@ -55,3 +61,29 @@ def _tile(sample: Sample | TaskSample) -> Image.Image:
 def _color(sample: Sample | TaskSample) -> tuple[int, int, int]:
     found = sample.verdicts
     return _GREEN if all(found) else _ORANGE if any(found) else _RED
+
+
+def column_sheet(
+    titles: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]],
+    side: int = 224,
+) -> NDArray[np.uint8]:
+    """Sheet (H, W, 3): a title over every column, and rows of (caption, one square picture
+    (S, S, 3) a column), each shown `side` pixels wide. Raises UsageError for a row of another
+    length."""
+    step = side + _GAP
+    height = _CAPTION + len(rows) * (step + _CAPTION)
+    sheet = Image.new("RGB", (_GAP + len(titles) * step, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(_LETTERS)
+    for column, title in enumerate(titles):
+        draw.text((_GAP + column * step + side / 2, _CAPTION / 2), title, "black", font, "mm")
+    for number, (caption, pictures) in enumerate(rows):
+        if len(pictures) != len(titles):
+            raise UsageError(f"row '{caption}': has not {len(titles)} pictures; give one a column")
+        top = _CAPTION + number * (step + _CAPTION)
+        for column, picture in enumerate(pictures):
+            shown = Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(shown, (_GAP + column * step, top))
+        draw.text((_GAP, top + side + _CAPTION / 2), caption, "black", font, "lm")
+    return np.asarray(sheet)

@@ -1,10 +1,13 @@
 """The evaluation suite: every section of an evaluation in turn, one report.
 
-    text      T2I, T2V               text_tasks.py
-    sketch    S2I, S2V               sketch_tasks.py     needs renders and the segmenter
-    predict   V2V                    prediction.py       needs renders and the segmenter
-    edit      TI2I                   editing.py          needs renders and the segmenter
-    pairs     T2V of the impossible  pairs.py
+    text        T2I, T2V                    text_tasks.py
+    sketch      S2I, S2V                    sketch_tasks.py   needs renders and the segmenter
+    predict     V2V                         prediction.py     needs renders and the segmenter
+    edit        TI2I                        editing.py        needs renders and the segmenter
+    pairs       T2V of the impossible       pairs.py
+    completion  holes, with both engines    completion.py     needs renders
+    extend      pictures, four directions   extension.py      needs renders
+    long        wide pictures, long clips   long.py           needs renders
 
 A section whose needs are not met is left out of the report. The figures of the tokenizers are added
 by `run.py`, which has a loaded model.
@@ -21,7 +24,10 @@ from typing import Any
 
 from nuwa_cli.evaluation.artists import TaskArtist
 from nuwa_cli.evaluation.bench import Bench
+from nuwa_cli.evaluation.completion import completion_sets, measure_completions
 from nuwa_cli.evaluation.editing import edit_sets, measure_edits
+from nuwa_cli.evaluation.extension import extension_sets, measure_extensions
+from nuwa_cli.evaluation.long import long_sets, measure_long
 from nuwa_cli.evaluation.pairs import measure_pairs, pair_sets
 from nuwa_cli.evaluation.prediction import measure_predictions, prediction_sets
 from nuwa_cli.evaluation.probes import known_world
@@ -79,6 +85,9 @@ def evaluate(
         prediction_sets(settings),
         edit_sets(settings),
         pair_sets(bench, settings),
+        completion_sets(settings),
+        extension_sets(settings),
+        long_sets(bench, settings),
     )
     total = sum(int(entry[-1]) for sets in counted for entry in sets)
     texts = SampleFile(partial, artist.fingerprint, Sample)
@@ -88,12 +97,20 @@ def evaluate(
         results |= measure_sketches(bench, renderer, segmenter, settings)
         results |= measure_predictions(bench, renderer, segmenter, settings)
         results |= measure_edits(bench, renderer, segmenter, settings)
+    more: dict[str, Any] = {}
+    if renderer is not None:
+        more = {
+            "completion": measure_completions(bench, renderer, settings),
+            "extension": measure_extensions(bench, renderer, settings),
+            "long": measure_long(bench, renderer, settings),
+        }
     report = {
         "schema": REPORT_SCHEMA,
         **artist.fingerprint,
         "sets": sets,
         "tasks": results,
         "pairs": measure_pairs(bench, segmenter, settings),
+        **more,
         "seconds": round(time.monotonic() - started, 1),
     }
     return json.loads(json.dumps(report)), [*samples, *bench.kept.samples.values()]
@@ -108,6 +125,8 @@ def _possible(
     settings: EvaluationSettings, renderer: Renderer | None, segmenter: SegmentNet | None
 ) -> EvaluationSettings:
     """The settings without the samples that cannot be judged here."""
-    if renderer is not None and segmenter is not None:
-        return settings
-    return replace(settings, sketches=0, sketch_clips=0, predictions=0, edits=0)
+    if renderer is None:
+        settings = replace(settings, completions=0, extensions=0, long_pictures=0, long_clips=0)
+    if renderer is None or segmenter is None:
+        settings = replace(settings, sketches=0, sketch_clips=0, predictions=0, edits=0)
+    return settings

@@ -38,7 +38,17 @@ CONFIG = EvaluatorConfig(subjects=CORE.subjects, places=CORE.places, directions=
 SIZE = 32
 SKY, GRASS = 0, 5
 SETTINGS = EvaluationSettings(
-    num=0, clips=0, sketches=4, sketch_clips=3, predictions=3, edits=4, pairs=4
+    num=0,
+    clips=0,
+    sketches=4,
+    sketch_clips=3,
+    predictions=3,
+    edits=4,
+    pairs=4,
+    completions=0,
+    extensions=0,
+    long_pictures=0,
+    long_clips=0,
 )
 
 
