@@ -26,7 +26,7 @@ def page(figures: list[Figure], heading: str, below: str) -> str:
 
 def _section(figure: Figure) -> str:
     panels = [panel for row in figure.rows for panel in row]
-    wide = ' class="wide"' if len(panels) > 4 else ""
+    wide = ' class="wide"' if sum(panel.span for panel in panels) > 4 else ""
     prompt = f"<q>{escape(figure.prompt)}</q>" if figure.prompt else ""
     shown = "\n".join(map(_panel, panels))
     commands = escape("\n".join(command.text for command in figure.commands))
@@ -44,7 +44,12 @@ def _panel(panel: Panel) -> str:
     else:
         shown = f'<img src="{source}" alt="{words}">'
     caption = f"<figcaption>{escape(panel.label)}</figcaption>" if panel.label else ""
-    return f"<figure>{shown}{caption}</figure>"
+    style = (
+        f' style="flex-grow: {panel.span}; max-width: {16 * panel.span}rem"'
+        if panel.span > 1
+        else ""
+    )
+    return f"<figure{style}>{shown}{caption}</figure>"
 
 
 def _source(panel: Panel) -> tuple[str, bool]:

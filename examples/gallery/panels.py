@@ -41,6 +41,7 @@ class Panel:
     hole: str = ""
     label: str = ""
     frames: int = 1
+    span: int = 1
     maker: Command | None = None
 
     @property

@@ -78,15 +78,15 @@ def _draw(sheet: Image.Image, card: Card) -> None:
     x, y = card.left + PADDING, card.top + PADDING
     _head(pen, card.figure, x, y)
     y += TITLE
-    corners = _corners(card.tile)
     for row in card.figure.rows:
         left = x
         for panel in row:
             if panel.label and panel.frames:
                 pen.text((left + 1, y + card.tile + 5), panel.label, MUTED, _font(14))
+            size = (panel.span * (card.tile + GAP) - GAP, card.tile)
             for frame in panel.spread():
-                sheet.paste(_tile(frame, card.tile), (left, y), corners)
-                left += card.tile + GAP
+                sheet.paste(_tile(frame, size), (left, y), _corners(size))
+                left += size[0] + GAP
         y += _row_height(row, card.tile)
 
 
@@ -103,17 +103,17 @@ def _head(pen: ImageDraw.ImageDraw, figure: Figure, x: float, y: float) -> None:
     pen.text((x, y + 13), words, MUTED, _font(17), anchor="lm")
 
 
-def _tile(frame: np.ndarray, side: int) -> Image.Image:
+def _tile(frame: np.ndarray, size: tuple[int, int]) -> Image.Image:
     picture = Image.fromarray(frame)
-    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
 
 
-def _corners(side: int) -> Image.Image:
+def _corners(size: tuple[int, int]) -> Image.Image:
     """A mask with rounded corners."""
-    large = Image.new("L", (side * SCALE, side * SCALE))
-    end = side * SCALE - 1
-    ImageDraw.Draw(large).rounded_rectangle((0, 0, end, end), 6 * SCALE, 255)
-    return large.resize((side, side), Image.Resampling.LANCZOS)
+    width, height = size[0] * SCALE, size[1] * SCALE
+    large = Image.new("L", (width, height))
+    ImageDraw.Draw(large).rounded_rectangle((0, 0, width - 1, height - 1), 6 * SCALE, 255)
+    return large.resize(size, Image.Resampling.LANCZOS)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

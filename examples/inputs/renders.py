@@ -40,6 +40,7 @@ SHOTS = (
     Shot("castle.jpg", 2, "castle", "mountains", "still"),
     Shot("boat.jpg", 2, "sailboat", "sea", "still", "sunset"),
     Shot("horse.jpg", 0, "horse", "meadow", "right"),
+    Shot("car.jpg", 1, "car", "city_street", "still"),
     Shot("diver.mp4", 0, "swimmer", "underwater", "left"),
 )
 

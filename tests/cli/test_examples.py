@@ -43,7 +43,8 @@ echo gallery >> "$CALLS"
 touch "$2/gallery.html" "$2/gallery.png"
 """
 ONE_RUN = ["t2i", "t2v", "t2v", "t2v", "sketch2img", "sketch2vid", "inpaint", "inpaint", "inpaint"]
-ONE_RUN += ["edit", "predict", "predict", "vedit", "inpaint", "edit", "predict", "gallery"]
+ONE_RUN += ["edit", "predict", "predict", "vedit", "inpaint", "inpaint", "t2i", "extend", "extend"]
+ONE_RUN += ["extend", "inpaint", "edit", "predict", "extend", "gallery"]
 
 
 def _module(path: Path) -> ModuleType:
@@ -106,8 +107,9 @@ def test_make_runs_everything_once_in_order(make: Callable[..., list[str]]) -> N
         ("inputs/bus.png", ["sketch2img", "gallery"]),
         ("inputs/diver.mp4", ["vedit", "gallery"]),
         ("t2i.sh", ["t2i", "gallery"]),
-        ("classic-desktop/desktop.png", ["inpaint", "edit", "predict", "gallery"]),
+        ("classic-desktop/desktop.png", ["inpaint", "edit", "predict", "extend", "gallery"]),
         ("classic-desktop/3-motion.sh", ["predict", "gallery"]),
+        ("inputs/car.jpg", ["inpaint", "inpaint", "gallery"]),
         ("gallery/figures.toml", ["gallery"]),
         ("../weights/storybook/manifest.json", ONE_RUN),
     ],
@@ -142,6 +144,7 @@ def test_command_exists_and_names_its_files(
         (work / name).symlink_to(EXAMPLES / name)
     for name in ("desktop-full.png", "desktop-horse.png"):
         Image.new("RGB", (256, 256)).save(work / name)
+    write_video(work / "golf.mp4", np.zeros((10, 256, 256, 3), np.uint8), 6)
     done = inside(*command.words[1:], "--dry-run", "--force", "--model", model_folder)
     assert done.status == 0, done
     assert done.paths == list(command.outputs)
