@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import torch
 
 from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.generated import Generated, Tokens
 from nuwa_cli.api.given import Given, as_frames
 from nuwa_cli.api.recipe import make_recipe
+from nuwa_cli.compositing.fitting import plan_fit
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.hub.model_dir import LoadedModel
@@ -34,7 +36,7 @@ from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import run_plan
+from nuwa_cli.tasks.run import run_plan, seen_text
 from nuwa_cli.tasks.toolkit import Toolkit
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ class Extension:
             tell=teller(
                 self._canvas,
                 self._segments,
-                self._toolkit.optional_prompt_tokens,
+                self._tokens,
                 has_subject=self._detail is None,
             ),
             seed=self._settings.seed,
@@ -191,6 +193,23 @@ class Extension:
     def recipe(self) -> Recipe:
         """Everything that makes this picture."""
         return self._recipe
+
+    def _tokens(self, prompt: str) -> Tensor:
+        """Tokens of a prompt; where there is none, of the place that the source shows."""
+        views = None if prompt else self._toolkit.view_tokens()
+        if views is None:
+            return self._toolkit.optional_prompt_tokens(prompt)
+        height, width = self._picture.shape[:2]
+        fit = plan_fit(height, width, self._toolkit.vqgan.config.image_size, "crop")
+        plan = Plan(
+            task="extend",
+            kind="image",
+            grid=self._toolkit.grid(),
+            text=torch.zeros_like(views[:1]),
+            views=views,
+            known_tokens=self._toolkit.picture_tokens(fit.frames(self._picture[None])),
+        )
+        return seen_text(self._model.transformer, plan)
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
         return run_plan(self._model.transformer, plan, replace(self._settings, seed=seed))

@@ -98,6 +98,16 @@ def caption(spec: SceneSpec, seed: int, *, kind: str = "image", language: str | 
     return write(random, spec, kind == "video")
 
 
+def view_captions() -> tuple[str, ...]:
+    """One plain English caption of every core place at every hour that it knows, nobody in it."""
+    return tuple(
+        f"{place.view_en[0]} {_TIME_EN[time][-1]}" if time != "day" else place.view_en[0]
+        for place in load_catalog().places.values()
+        if place.core
+        for time in place.times
+    )
+
+
 def _partial(random: Random, spec: SceneSpec) -> str:
     """ "place", "subject" or "": what alone a caption tells."""
     if not spec.subjects:

@@ -2,7 +2,7 @@
 
 Cells outside the hole keep their tokens, the others are drawn. NÜWA-LIP's form sees what lies on all
 sides of the hole beforehand; in NÜWA's zero-shot form only what lies above and left of it counts.
-Without a text, a subject that is partly to be seen is completed, and nobody else is drawn.
+Without a text, the former is told the place that fits what is known.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from nuwa_cli.tasks.inputs import TaskInputs
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.toolkit import Toolkit
 
-_MOST_HIDDEN = 0.6  # share of a picture: where less is known, a layout is planned for a text alone
-
 
 def plan_image_completion(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     """Plan a picture that agrees with `inputs.frames` outside `inputs.region`.
@@ -22,16 +20,15 @@ def plan_image_completion(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
     """
     picture = inputs.given_frames("picture")[:1]
     region = inputs.given_region()[:1]
-    # of a little piece nothing is said: a sailboat may well stand beside it
-    is_planned = bool(inputs.prompt) or (inputs.engine == "lip" and region.mean() <= _MOST_HIDDEN)
     plan = Plan(
         task="inpaint",
         kind="image",
         grid=toolkit.grid(),
         text=toolkit.optional_prompt_tokens(inputs.prompt),
-        layout_frames=int(is_planned),
+        layout_frames=1 if inputs.prompt else 0,
         focus=place_of(region),
         may_be_shown=True,
+        views=toolkit.view_tokens() if inputs.engine == "lip" else None,
         known_tokens=known_outside(picture, region, toolkit),
     )
     return complete(plan, picture, region, inputs.engine)

@@ -9,6 +9,8 @@ confines the subject to itself, unless half of it is to be seen beside the regio
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -79,6 +81,22 @@ def find_box(model: Nuwa, plan: Plan, frame: int, seed: int) -> Box | None:
         return None
     x, y, width, height = from_bins(best[0, 1:]).tolist()
     return x, y, width, height
+
+
+@torch.inference_mode()
+def seen_view(model: Nuwa, plan: Plan) -> Tensor:
+    """Of `plan.views` the text (1, L) that explains the first known frame best: what a completion is told
+    where nobody said anything. Its own likelihood tells a model where it is, as it tells it where a
+    subject stands."""
+    assert plan.views is not None and plan.known_tokens is not None
+    device = model.head.weight.device
+    views, known = plan.views.to(device), plan.known_tokens[:, :1].to(device)
+    nobody = torch.zeros(1, _FIRST_BOX, dtype=torch.int64, device=device)
+    scores = [
+        _Explanation(model, replace(plan, text=view[None]), known).log_likelihood(nobody)
+        for view in views
+    ]
+    return plan.views[int(torch.cat(scores).argmax())][None]
 
 
 def confine(boxes: Tensor, focus: Box) -> Tensor:

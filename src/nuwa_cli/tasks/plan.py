@@ -29,6 +29,9 @@ class Plan:
     kind: OutputKind
     grid: GridShape  # of the output
     text: Tensor  # int64 (1, L), 0 = padding; all zero = no text
+    views: Tensor | None = (
+        None  # int64 (k, L): without a text, the one that fits what is known is told
+    )
     sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
     canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
     pixels: Tensor | None = None  # float (1, 4, 4h, 4w) of the canvas's first frame (ops.samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.sampling.events import Progress
 from nuwa_cli.sampling.persistence import Expectation
-from nuwa_cli.tasks.layouts import plan_layout
+from nuwa_cli.tasks.layouts import plan_layout, seen_view
 from nuwa_cli.tasks.plan import Plan
 
 _MASK = (1 << 64) - 1
@@ -44,6 +45,7 @@ def run_plan(
         if on_progress is not None:
             on_progress(event.step, event.num_steps)
 
+    plan = replace(plan, text=seen_text(model, plan))
     layout = plan_layout(model, plan, sampling.seed) if plan.has_layout else None
     condition = Condition(
         text=plan.text,
@@ -64,6 +66,13 @@ def run_plan(
         expected=expected,
         on_event=report,
     )[0]
+
+
+def seen_text(model: Nuwa, plan: Plan) -> Tensor:
+    """The text of a plan, int64 (1, L), or without one that of its views that fits what is known."""
+    if plan.views is None or bool(plan.text.any()):
+        return plan.text
+    return seen_view(model, plan)
 
 
 def _mix(seed: int, index: int) -> int:

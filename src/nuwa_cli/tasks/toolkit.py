@@ -13,6 +13,7 @@ from torch import Tensor
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.storybook.captions import view_captions
 from nuwa_cli.tasks.inputs import Bytes, Mask
 from nuwa_cli.tasks.prompt import check_prompt
 from nuwa_cli.tokenizer.text import TextTokenizer
@@ -44,6 +45,11 @@ class Toolkit:
         if prompt:
             return self.prompt_tokens(prompt)
         return self.text.encode_batch([""], self.config.max_text_len)
+
+    def view_tokens(self) -> Tensor | None:
+        """Tokens int64 (k, L) of places that the model knows by name; None if there are none."""
+        known = [view for view in view_captions() if not self.text.unknown_words(view)]
+        return self.text.encode_batch(known, self.config.max_text_len) if known else None
 
     def picture_tokens(self, frames: Bytes, hole: Mask | None = None) -> Tensor:
         """Tokens int64 (1, T, h, w) of frames uint8 (T, S, S, 3), on the CPU. With a hole (T, S, S), what

@@ -16,7 +16,7 @@ from nuwa_cli.model.layout import OUTSIDE, boxes_of, from_bins, rasterize
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.presets import get_preset
-from nuwa_cli.tasks.layouts import confine, find_box, plan_keys, plan_layout
+from nuwa_cli.tasks.layouts import confine, find_box, plan_keys, plan_layout, seen_view
 from nuwa_cli.tasks.plan import Plan
 
 share = st.floats(0.05, 1.0)
@@ -174,10 +174,20 @@ def test_a_box_is_found_in_any_known_frame(painter: Nuwa) -> None:
     assert find_box(painter, _plan(known, GridShape(3, 4, 4), text=0), 0, 0) is None
 
 
-def test_without_text_only_who_is_shown_goes_on(painter: Nuwa) -> None:
-    nobody, somebody = (
-        replace(_half_shown(rows), text=torch.zeros(1, 3, dtype=torch.int64))
-        for rows in (slice(0, 0), slice(4, 12))
-    )
-    assert bool((plan_layout(painter, nobody, 0) == OUTSIDE).all())
-    assert bool((plan_layout(painter, somebody, 0) != OUTSIDE).any())
+def test_the_view_that_explains_what_is_known_is_told() -> None:
+    """A model that gives token t to who is told the word t."""
+
+    class Reader(Nuwa):
+        def forward(self, target: Tensor, condition: Condition, *, time_offset: int = 0) -> Tensor:
+            logits = torch.zeros(*target.shape, self.config.visual_vocab)
+            logits.scatter_(
+                -1, condition.text[:, :1, None, None, None].expand(*target.shape, 1), 5.0
+            )
+            return logits
+
+    views = torch.tensor([[2, 0], [3, 0], [4, 0]])
+    known = torch.full((1, 1, 4, 4), -1)
+    known[..., :2, :] = 3
+    known[..., 0, 0] = 4
+    plan = replace(_plan(known, GridShape(1, 4, 4), text=0), views=views)
+    assert seen_view(Reader(get_preset("test").transformer), plan).tolist() == [[3, 0]]

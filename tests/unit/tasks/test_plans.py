@@ -203,12 +203,18 @@ def test_a_subject_may_be_half_shown_to_be_completed_but_not_to_be_painted(plan:
     assert not plan("edit", **given).may_be_shown
 
 
+def test_views_are_places_that_the_model_knows_by_name(plan: Planner, toolkit: Toolkit) -> None:
+    planned = plan("inpaint", frames=frames(1), region=region(0, 8, 0, 8))
+    assert planned.views is not None
+    told = {toolkit.text.decode(view[view > 0].tolist()) for view in planned.views}
+    assert told == {"a beach"}  # of all places the only one in "a dog on the beach"
+
+
 def test_completion_without_words(plan: Planner) -> None:
     given = {"frames": frames(1), "region": region(0, 8, 0, 8)}
-    assert plan("inpaint", **given).layout_frames == 1  # of who is half shown, or of nobody
+    planned = plan("inpaint", **given)
+    assert planned.layout_frames == 0 and planned.has_condition  # guided by what is intact
     assert not plan("inpaint", **given, engine="nuwa").has_condition
-    little = plan("inpaint", frames=frames(1), region=region(0, SIZE, 0, SIZE - 8))
-    assert little.layout_frames == 0 and little.has_condition  # guided by what is intact
     with pytest.raises(UsageError, match="nothing is to be repainted"):
         plan("inpaint", frames=frames(1), region=region(0, 0, 0, 0))
     with pytest.raises(UsageError, match="picture: none is given"):
