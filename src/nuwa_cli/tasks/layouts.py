@@ -9,8 +9,6 @@ confines the subject to itself, unless half of it is to be seen beside the regio
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,6 +33,8 @@ _CANDIDATES = 24  # boxes, and later paths, to choose from
 _REFINEMENTS = (3, 2, 1, 1)  # bins that a box side moves in each round
 _FIRST_BOX = 5  # slots up to the first key box
 _SMALLEST = 2  # bins: no subject is smaller
+_SURPRISE = 4.0  # nats that one token can count against a view: a picture need not be of this world
+_VIEWS_AT_ONCE = 8
 _CLEARLY = 8.0  # nats that a subject outside the region must explain more
 _NOBODY = 0.15  # of a text that names a place alone; measured: 0.2 to 0.5 there, else below 0.07
 
@@ -90,12 +90,12 @@ def seen_view(model: Nuwa, plan: Plan) -> Tensor:
     subject stands."""
     assert plan.views is not None and plan.known_tokens is not None
     device = model.head.weight.device
-    views, known = plan.views.to(device), plan.known_tokens[:, :1].to(device)
-    nobody = torch.zeros(1, _FIRST_BOX, dtype=torch.int64, device=device)
-    scores = [
-        _Explanation(model, replace(plan, text=view[None]), known).log_likelihood(nobody)
-        for view in views
-    ]
+    known = plan.known_tokens[:, :1].to(device)
+    target = _filled(known)
+    scores = []
+    for views in torch.split(plan.views.to(device), _VIEWS_AT_ONCE):
+        losses = _token_losses(model, target, Condition(text=views)).clamp(max=_SURPRISE)
+        scores.append(-(losses * (known >= 0)).sum(dim=(1, 2, 3)))
     return plan.views[int(torch.cat(scores).argmax())][None]
 
 
@@ -212,15 +212,20 @@ class _Explanation:
 
     def log_likelihood(self, bins: Tensor) -> Tensor:
         """Log-probability of the known tokens under each first box: (k, 5) → (k,), in nats."""
-        count = len(bins)
         boxes, present = from_bins(bins[:, 1:])[:, None], bins[:, :1] > 0
-        target = self.tokens.expand(count, -1, -1, -1)
         condition = Condition(
-            text=self.text.expand(count, -1), layout=rasterize(boxes, present, self.grid)
+            text=self.text.expand(len(bins), -1), layout=rasterize(boxes, present, self.grid)
         )
-        logits = self.model(target, condition).float()
-        losses = F.cross_entropy(logits.flatten(0, 3), target.flatten(), reduction="none")
-        return -(losses.view(target.shape) * self.is_known).sum(dim=(1, 2, 3))
+        losses = _token_losses(self.model, self.tokens, condition)
+        return -(losses * self.is_known).sum(dim=(1, 2, 3))
+
+
+def _token_losses(model: Nuwa, target: Tensor, condition: Condition) -> Tensor:
+    """Nats of every token of a target (1, t, h, w) under each of b conditions: (b, t, h, w)."""
+    target = target.expand(condition.batch_size, -1, -1, -1)
+    logits = model(target, condition).float()
+    losses = F.cross_entropy(logits.flatten(0, 3), target.flatten(), reduction="none")
+    return losses.view(target.shape)
 
 
 def _filled(known: Tensor) -> Tensor:
