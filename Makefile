@@ -13,7 +13,7 @@ WEIGHTS := weights/storybook
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo examples test test-all check format bench sprites storybook \
-        train-tokenizer train-sketch train-model train-reranker train-evaluator train-segmenter export eval clean
+        train-tokenizer train-joins train-sketch train-model train-reranker train-evaluator train-segmenter export eval clean
 
 help: ## list the targets
 	@echo 'make demo: a clip of a golfer on grass in out.mp4. All targets:'
@@ -63,6 +63,9 @@ storybook: sprites ## look at a scene of the training world: scene.mp4
 train-tokenizer: sprites ## stage one: pictures to tokens and back (CPU hours)
 	$(BIN)/nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir $(RUNS)/tokenizer
 
+train-joins: sprites ## how the decoder joins a hole to its surroundings (CPU minutes; after train-tokenizer)
+	$(BIN)/nuwa train tokenizer --recipe recipes/tokenizer-joins-cpu.toml --run-dir $(RUNS)/joins
+
 train-sketch: sprites ## stage one for sketches (CPU minutes)
 	$(BIN)/nuwa train sketch --recipe recipes/sketch-cpu.toml --run-dir $(RUNS)/sketch
 
@@ -80,7 +83,7 @@ train-segmenter: sprites ## the net that judges sketches in `make eval` (minutes
 	$(BIN)/nuwa train segmenter --run-dir $(RUNS)/segmenter -o $(WEIGHTS)
 
 export: setup ## finished runs into weights/storybook
-	$(BIN)/nuwa train export --tokenizer $(RUNS)/tokenizer --model $(RUNS)/model \
+	$(BIN)/nuwa train export --tokenizer $(or $(wildcard $(RUNS)/joins),$(RUNS)/tokenizer) --model $(RUNS)/model \
 	    --sketch-tokenizer $(RUNS)/sketch $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) -o $(WEIGHTS)
 
 eval: sprites ## measure the model in weights/storybook
