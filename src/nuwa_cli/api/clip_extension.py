@@ -23,6 +23,7 @@ from torch import Tensor
 from nuwa_cli.api.detail import carry_detail, unchanged
 from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, SamplingOverrides
+from nuwa_cli.api.extension import told_tokens
 from nuwa_cli.api.given import Given, as_frames
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.compositing.fitting import Fit, plan_fit
@@ -227,7 +228,9 @@ def start_clip_extension(
         count,
         length,
         plan_canvas(height, width, margins, side=side, cell=cell),
-        toolkit.optional_prompt_tokens(prompt),
+        told_tokens(engine.model, toolkit, prompt, first)
+        if margins
+        else toolkit.optional_prompt_tokens(prompt),
         settings,
         fps=speed,
         recipe=recipe,

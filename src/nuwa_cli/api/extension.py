@@ -135,7 +135,7 @@ class Extension:
             tell=teller(
                 self._canvas,
                 self._segments,
-                self._tokens,
+                lambda prompt: told_tokens(self._model, self._toolkit, prompt, self._picture),
                 has_subject=self._detail is None,
             ),
             seed=self._settings.seed,
@@ -194,25 +194,26 @@ class Extension:
         """Everything that makes this picture."""
         return self._recipe
 
-    def _tokens(self, prompt: str) -> Tensor:
-        """Tokens of a prompt; where there is none, of the place that the source shows."""
-        views = None if prompt else self._toolkit.view_tokens()
-        if views is None:
-            return self._toolkit.optional_prompt_tokens(prompt)
-        height, width = self._picture.shape[:2]
-        fit = plan_fit(height, width, self._toolkit.vqgan.config.image_size, "crop")
-        plan = Plan(
-            task="extend",
-            kind="image",
-            grid=self._toolkit.grid(),
-            text=torch.zeros_like(views[:1]),
-            views=views,
-            known_tokens=self._toolkit.picture_tokens(fit.frames(self._picture[None])),
-        )
-        return seen_text(self._model.transformer, plan)
-
     def _draw(self, plan: Plan, seed: int) -> Tensor:
         return run_plan(self._model.transformer, plan, replace(self._settings, seed=seed))
+
+
+def told_tokens(model: LoadedModel, toolkit: Toolkit, prompt: str, picture: Bytes) -> Tensor:
+    """Tokens (1, L) of a prompt; where there is none, of the place that a picture (H, W, 3) shows."""
+    views = None if prompt else toolkit.view_tokens()
+    if views is None:
+        return toolkit.optional_prompt_tokens(prompt)
+    height, width = picture.shape[:2]
+    fit = plan_fit(height, width, toolkit.vqgan.config.image_size, "crop")
+    plan = Plan(
+        task="extend",
+        kind="image",
+        grid=toolkit.grid(),
+        text=torch.zeros_like(views[:1]),
+        views=views,
+        known_tokens=toolkit.picture_tokens(fit.frames(picture[None])),
+    )
+    return seen_text(model.transformer, plan)
 
 
 def start_extension(
