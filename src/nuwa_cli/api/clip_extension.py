@@ -23,7 +23,7 @@ from torch import Tensor
 from nuwa_cli.api.detail import carry_detail, unchanged
 from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, SamplingOverrides
-from nuwa_cli.api.extension import told_tokens
+from nuwa_cli.api.extension import canvas_of, margin_options, told_tokens
 from nuwa_cli.api.given import Given, as_frames
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.compositing.fitting import Fit, plan_fit
@@ -32,7 +32,7 @@ from nuwa_cli.errors import UsageError
 from nuwa_cli.hub.model_dir import LoadedModel
 from nuwa_cli.infinity.clip_sides import num_side_steps, widen
 from nuwa_cli.infinity.clips import chunks, lengthen
-from nuwa_cli.infinity.geometry import Canvas, Margins, plan_canvas
+from nuwa_cli.infinity.geometry import Canvas, Margins
 from nuwa_cli.infinity.strips import decode_cells
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
@@ -194,11 +194,8 @@ def start_clip_extension(
     length = count if num_frames is None else num_frames
     if length != count or not margins:
         check_continuation(length, count)
-    config = engine.model.config
-    settings = replace(config.defaults, **sampling)
-    if seed is not None:
-        settings = replace(settings, seed=seed)
-    speed = fps or float(config.fps)
+    settings = engine.settings(seed, sampling)
+    speed = fps or float(engine.model.config.fps)
     recipe = make_recipe(
         "extend",
         prompt,
@@ -213,21 +210,14 @@ def start_clip_extension(
         dtype=str(engine.dtype).removeprefix("torch."),
     )
     if margins:
-        recipe["options"] |= {
-            "left": margins.left,
-            "up": margins.top,
-            "right": margins.right,
-            "down": margins.bottom,
-        }
-    height, width = first.shape[:2]
-    side, cell = config.tokenizer.grid_size, config.tokenizer.downsample_factor
+        recipe["options"] |= margin_options(margins)
     return ClipExtension(
         engine.model,
         toolkit,
         given,
         count,
         length,
-        plan_canvas(height, width, margins, side=side, cell=cell),
+        canvas_of(engine, first.shape[0], first.shape[1], margins),
         told_tokens(engine.model, toolkit, prompt, first)
         if margins
         else toolkit.optional_prompt_tokens(prompt),

@@ -18,6 +18,7 @@ from nuwa_cli.api.fitting import fit_given
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.recipe import make_recipe
+from nuwa_cli.config import SamplingConfig
 from nuwa_cli.devices import pick_device, pick_dtype
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.hub.catalog import DEFAULT_MODEL, find_model
@@ -130,9 +131,7 @@ class Engine:
             num_frames=(num_frames or config.num_frames) if is_video else None,
         )
         plan = TASKS[task].load_planner()(fitted.inputs, self._toolkit())
-        settings = replace(config.defaults, **sampling)
-        if seed is not None:
-            settings = replace(settings, seed=seed)
+        settings = self.settings(seed, sampling)
         if not plan.has_condition:
             settings = replace(settings, guidance_scale=1.0)
         count = self._candidates(best_of, prompt)
@@ -163,6 +162,11 @@ class Engine:
             fit="" if fitted.fit is None else fitted.fit.describe(),
             outside_identical=finished.outside_identical,
         )
+
+    def settings(self, seed: int | None, sampling: SamplingOverrides) -> SamplingConfig:
+        """The model's sampling settings with what is given instead. Raises UsageError."""
+        settings = replace(self.model.config.defaults, **sampling)
+        return settings if seed is None else replace(settings, seed=seed)
 
     def _toolkit(self) -> Toolkit:
         model = self.model

@@ -233,8 +233,8 @@ def start_extension(
     source = as_frames(picture)[0]
     if not margins:
         raise UsageError("extend: no side grows; give right, left, up or down, or a larger size")
-    settings = _settings(engine, seed, sampling)
-    canvas = _canvas(engine, source.shape[0], source.shape[1], margins)
+    settings = engine.settings(seed, sampling)
+    canvas = canvas_of(engine, source.shape[0], source.shape[1], margins)
     told = plan_segments(canvas, prompt, segments)
     recipe = make_recipe(
         "extend",
@@ -249,12 +249,7 @@ def start_extension(
         device=engine.device.type,
         dtype=str(engine.dtype).removeprefix("torch."),
     )
-    recipe["options"] |= {
-        "left": margins.left,
-        "up": margins.top,
-        "right": margins.right,
-        "down": margins.bottom,
-    }
+    recipe["options"] |= margin_options(margins)
     if segments:
         recipe["options"]["prompts"] = [[segment.at, segment.prompt] for segment in told]
     return Extension(
@@ -287,8 +282,8 @@ def start_wide(
     side = min(width, height, engine.model.config.tokenizer.image_size)
     left, top = (width - side) // 2, (height - side) // 2
     margins = Margins(left, top, width - side - left, height - side - top)
-    settings = _settings(engine, seed, sampling)
-    canvas = _canvas(engine, side, side, margins)
+    settings = engine.settings(seed, sampling)
+    canvas = canvas_of(engine, side, side, margins)
     drawn = engine.run("t2i", prompt, seed=seed, best_of=best_of, **sampling)
     detail = drawn.frames[0]
     recipe = {**drawn.recipe, "options": {**drawn.recipe["options"], "size": [width, height]}}
@@ -305,12 +300,18 @@ def start_wide(
     )
 
 
-def _settings(engine: Engine, seed: int | None, sampling: SamplingOverrides) -> SamplingConfig:
-    settings = replace(engine.model.config.defaults, **sampling)
-    return settings if seed is None else replace(settings, seed=seed)
+def margin_options(margins: Margins) -> dict[str, int]:
+    """Margins by the names that recipes and the command line give them."""
+    return {
+        "left": margins.left,
+        "up": margins.top,
+        "right": margins.right,
+        "down": margins.bottom,
+    }
 
 
-def _canvas(engine: Engine, height: int, width: int, margins: Margins) -> Canvas:
+def canvas_of(engine: Engine, height: int, width: int, margins: Margins) -> Canvas:
+    """The canvas of a source of (height, width) pixels. Raises UsageError."""
     config = engine.model.config.tokenizer
     side, cell = config.grid_size, config.downsample_factor
     return plan_canvas(height, width, margins, side=side, cell=cell)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
@@ -70,13 +71,16 @@ def teller(
         encode: makes tokens (1, L) of a prompt.
         has_subject: whether the subjects of the prompts are to be drawn at all.
     """
-    texts = [encode(segment.prompt) for segment in segments]
-    nothing = encode("")
+
+    @cache  # to see where a wordless source is takes a second, and is rarely needed
+    def text_of(index: int) -> Tensor:
+        return encode("" if index < 0 else segments[index].prompt)
+
     subjects = _subject_steps(canvas, segments) if has_subject else set()
 
     def tell(step: Step) -> Words:
         index = _segment_of(canvas, segments, step)
-        return Words(nothing if index < 0 else texts[index], step.index in subjects)
+        return Words(text_of(index), step.index in subjects)
 
     return tell
 
