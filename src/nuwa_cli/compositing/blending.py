@@ -29,14 +29,12 @@ _Region = np.ndarray[Any, np.dtype[np.bool_]]
 _Values = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 _RING = 3  # pixels outside the border whose difference counts
-_SURROUNDINGS = 16  # the same for filling a hole, where more is smoother
 _SWEEPS = 4  # of relaxation on each level
 _LIGHT = 32.0  # levels: differences much larger are not of light, but of content
 _LIGHT_FADE = (1.5, 32.0)  # where it has ended, in depths of the region, but at least in pixels:
 _CONTENT_FADE = (0.25, 12.0)  # … a narrow region takes on its surroundings wholly
 _WORK_PIXELS = 1 << 21  # larger regions are solved at a reduced size: bounded time and memory
 _EXACT_REACH = 32  # distances are exact up to here, and beyond it measured on a reduced mask
-_GREY = 128
 
 
 def blend(original: _Pixels, generated: _Pixels, mask: _Region, feather: float) -> _Pixels:
@@ -70,23 +68,6 @@ def blend(original: _Pixels, generated: _Pixels, mask: _Region, feather: float) 
         if share is not None:
             values = original[..., channel] * (1 - share) + values * share
         result[window][..., channel][mask] = _to_bytes(values[mask])
-    return result
-
-
-def fill_hole(pixels: _Pixels, hole: _Region) -> _Pixels:
-    """The picture (H, W, 3) with the hole (H, W) filled smoothly from what surrounds it; grey where
-    nothing does. Returns uint8 (H, W, 3); pixels outside the hole are untouched."""
-    assert pixels.shape == (*hole.shape, 3)
-    if hole.all():
-        return np.full_like(pixels, _GREY)
-    result = pixels.copy()
-    if not hole.any():
-        return result
-    window = _window(hole, margin=_SURROUNDINGS)
-    hole = hole[window]
-    for channel in range(3):
-        filled = _continue(pixels[window][..., channel].astype(np.float32), ~hole)
-        result[window][..., channel][hole] = _to_bytes(filled[hole])
     return result
 
 

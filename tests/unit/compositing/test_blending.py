@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuwa_cli.compositing import blending
-from nuwa_cli.compositing.blending import blend, fill_hole, membrane
+from nuwa_cli.compositing.blending import blend, membrane
 
 Array = np.ndarray[Any, Any]
 
@@ -52,8 +52,6 @@ def test_nothing_outside_the_region_changes(edit: tuple[Array, Array, Array, flo
     assert (result[~mask] == original[~mask]).all()
     for array, copy in zip((original, generated, mask), before, strict=True):
         assert (array == copy).all()
-    filled = fill_hole(original, mask)
-    assert (filled[~mask] == original[~mask]).all()
 
 
 def test_a_region_without_border_is_the_generated_picture() -> None:
@@ -185,19 +183,6 @@ def test_membrane_is_smooth_and_keeps_what_is_known() -> None:
     assert np.abs(result - plane).max() < 6  # of a range of 187
     assert np.abs(np.diff(result, axis=1)).max() < 2.4
     assert result.min() >= plane.min() and result.max() <= plane.max()
-
-
-def test_hole_is_filled_from_around_it() -> None:
-    original = sky().astype(np.uint8)
-    hole = np.zeros(original.shape[:2], dtype=bool)
-    hole[40:120, 50:150] = True
-    damaged = original.copy()
-    damaged[hole] = (255, 0, 255)
-    filled = fill_hole(damaged, hole)
-    assert np.abs(filled[hole].astype(int) - original[hole]).mean() < 8
-    assert np.abs(filled[hole].astype(int) - original[hole]).max() < 40
-    everything = np.ones_like(hole)
-    assert (fill_hole(damaged, everything) == 128).all()
 
 
 def test_depth_is_the_distance_from_the_border() -> None:

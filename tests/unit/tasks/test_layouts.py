@@ -179,6 +179,7 @@ def test_the_view_that_explains_what_is_known_is_told() -> None:
 
     class Reader(Nuwa):
         def forward(self, target: Tensor, condition: Condition, *, time_offset: int = 0) -> Tensor:
+            assert time_offset == 0
             logits = torch.zeros(*target.shape, self.config.visual_vocab)
             logits.scatter_(
                 -1, condition.text[:, :1, None, None, None].expand(*target.shape, 1), 5.0
