@@ -17,6 +17,7 @@ from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.nearby import Backend, attend_slots, nearby_attention
 from nuwa_cli.ops.nearby_reference import AlwaysVisible
 from nuwa_cli.ops.neighborhood import Extent, Order
+from nuwa_cli.ops.products import joint_product
 from nuwa_cli.ops.rotary import rotate, split_rotated
 
 Rotary = tuple[Tensor, Tensor]
@@ -48,10 +49,13 @@ class SelfAttention(nn.Module):
         q = split_heads(F.linear(x, self.qkv.weight[:dim]), 1, self.num_heads)[:, :, 0]
         return rotate(q.transpose(1, 2), *rotary)
 
-    def project_content(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
-        """Keys and values alone: (b, n, d) → two (b, heads, n, c)."""
+    def project_content(
+        self, x: Tensor, rotary: Rotary, *, items: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values alone: (b, n, d) of so many items → two (b, heads, n, c)."""
         dim = x.shape[-1]
-        k, v = split_heads(F.linear(x, self.qkv.weight[dim:]), 2, self.num_heads).unbind(2)
+        projected = joint_product(x, self.qkv.weight[dim:], None, items)
+        k, v = split_heads(projected, 2, self.num_heads).unbind(2)
         return rotate(k.transpose(1, 2), *rotary), v.transpose(1, 2)
 
     def bos_slot(self) -> AlwaysVisible | None:

@@ -6,6 +6,8 @@ sampling view (one wave of positions against a cache). Both give the same logits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from nuwa_cli.config import NuwaConfig
@@ -18,6 +20,7 @@ from nuwa_cli.model.layout import LayoutPlanner
 from nuwa_cli.model.stepping import DecodeState, Wave, decode_step, write_tokens
 from nuwa_cli.ops.grid import GridShape, grid_of
 from nuwa_cli.ops.nearby import Backend
+from nuwa_cli.ops.products import joint_linear
 
 
 class Nuwa(nn.Module):
@@ -68,21 +71,22 @@ class Nuwa(nn.Module):
         return logits.view(-1, *grid.sides, self.config.visual_vocab)
 
     def start_decoding(
-        self, condition: Condition, grid: GridShape, *, frames_in_flight: int
+        self, encoded: Sequence[EncodedCondition], grid: GridShape, *, frames_in_flight: int
     ) -> DecodeState:
-        """Encode a condition and allocate what decoding `grid` keeps.
+        """Allocate what decoding `grid` keeps.
 
         Args:
-            condition: one row per stream (the null condition is a second one under guidance).
+            encoded: the condition of each item, one row per stream (the null condition is a second one
+                under guidance); items that are decoded together have conditions of the same shapes.
             frames_in_flight: at most how many frames are unfinished at the same time.
         """
-        return DecodeState(self.decoder, self.encode(condition), grid, frames_in_flight)
+        return DecodeState(self.decoder, encoded, grid, frames_in_flight)
 
     def decode_step(self, wave: Wave, state: DecodeState) -> Tensor:
-        """Logits of one wave, (b, n, visual_vocab); every earlier wave must have been written."""
-        logits: Tensor = self.head(decode_step(self.decoder, wave, state))
-        return logits
+        """Logits of one wave, (items x streams, n, visual_vocab); every earlier wave must have been
+        written."""
+        return joint_linear(self.head, decode_step(self.decoder, wave, state), state.items)
 
     def write_tokens(self, wave: Wave, tokens: Tensor, state: DecodeState) -> None:
-        """Make the tokens of a wave, int64 (n,), visible to later waves."""
+        """Make the tokens of a wave, int64 (items, n), visible to later waves."""
         write_tokens(self.decoder, wave, tokens, state)

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 
+_FEW = 256  # tokens that nearly always hold the mass that is asked for; sorting all is slow
+_MARGIN = 1e-9
+
+
 def guide(conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
     """Classifier-free guidance: uncond + scale · (cond - uncond)."""
     return unconditional + guidance_scale * (conditional - unconditional)
@@ -31,9 +35,15 @@ def filter_logits(logits: Tensor, *, temperature: float, top_k: int, top_p: floa
     count = min(top_k, logits.shape[-1]) if top_k > 0 else logits.shape[-1]
     if count == logits.shape[-1] and top_p >= 1.0:
         return logits
-    values, tokens = logits.topk(count, dim=-1)  # best first
+    few = min(_FEW, count) if top_p < 1.0 else count
+    values, tokens = logits.topk(few, dim=-1)  # best first
     if top_p < 1.0:
-        mass = values.softmax(dim=-1)
+        all_kept = logits if count == logits.shape[-1] else logits.topk(count, dim=-1).values
+        total = all_kept.logsumexp(dim=-1, keepdim=True)
+        mass = (values - total).exp()
+        if few < count and bool((mass.sum(dim=-1) < top_p + _MARGIN).any()):
+            values, tokens = logits.topk(count, dim=-1)
+            mass = (values - total).exp()
         before = mass.cumsum(dim=-1) - mass
         values = values.masked_fill(before >= top_p, -math.inf)
     return torch.full_like(logits, -math.inf).scatter(-1, tokens, values)

@@ -1,7 +1,8 @@
 """Token grids out of a model: wavefront or raster order, known tokens, guidance, frames as they finish.
 
-Items of a batch are decoded one after another: matrix products round differently for different numbers
-of rows, so this is what makes item i of a batch equal to that item alone, in bfloat16 too. Guidance runs
+Several items are decoded together, wave by wave: a step of a few positions costs little more for a few items than
+for one. Item i of a batch is bit for bit equal to that item alone, in bfloat16 too: items share a step only
+where their conditions have equal shapes, and `model.stepping` computes each as if it were alone. Guidance runs
 the condition and the null condition as a pair.
 """
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.model.condition import Condition, cat_conditions
+from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.model.stepping import DecodeState, Wave
 from nuwa_cli.ops.grid import GridShape
@@ -38,7 +40,8 @@ class FinishedFrame:
 
 @dataclass(frozen=True)
 class DecodedWave:
-    """One step: its positions (n, 3), the guided logits (n, v) and the tokens (n,) there."""
+    """One step: its positions (n, 3), the guided logits (n, v) and the tokens (n,) there; of several items
+    with one more dimension in front."""
 
     coords: Tensor
     logits: Tensor
@@ -53,11 +56,12 @@ def generate(
     *,
     seeds: Sequence[int] | None = None,
     known_tokens: Tensor | None = None,
-    expected: Expectation | None = None,
+    expected: Sequence[Expectation | None] | None = None,
     order: DecodeOrder = "wavefront",
+    together: int = 1,
     on_event: OnEvent | None = None,
 ) -> Iterator[FinishedFrame]:
-    """Decode a batch; yields every frame as soon as it is complete, item after item.
+    """Decode a batch; yields every frame as soon as it is complete.
 
     Args:
         condition: one row per item.
@@ -66,39 +70,51 @@ def generate(
         seeds: one per item, instead.
         known_tokens: int64 (b, t, h, w) with -1 where a token is to be drawn; known ones are
             kept, and are visible to every position that comes later in raster order.
-        expected: tokens to be favored, the same for every item.
+        expected: tokens to be favored, one entry an item.
         order: "raster" gives the same tokens, slower.
+        together: how many items may share a step; frames of these come mixed.
         on_event: called after every step.
 
     Raises UsageError for shapes that do not fit together.
     """
-    num_samples = condition.batch_size
-    seeds = [sampling.seed + i for i in range(num_samples)] if seeds is None else seeds
-    if len(seeds) != num_samples:
-        raise UsageError(f"{len(seeds)} seeds for {num_samples} items; give one seed per item")
-    if known_tokens is not None and known_tokens.shape != (num_samples, *grid.sides):
+    num_items = condition.batch_size
+    seeds = [sampling.seed + i for i in range(num_items)] if seeds is None else seeds
+    if len(seeds) != num_items:
+        raise UsageError(f"{len(seeds)} seeds for {num_items} items; give one seed per item")
+    if known_tokens is not None and known_tokens.shape != (num_items, *grid.sides):
         raise UsageError(
             f"known tokens of shape {tuple(known_tokens.shape)}: not "
-            f"{(num_samples, *grid.sides)}; fill unknown positions with -1"
+            f"{(num_items, *grid.sides)}; fill unknown positions with -1"
         )
     num_steps = Schedule(grid, Extent(*model.config.extent), order).num_steps
-    for sample in range(num_samples):
-        waves = decode_waves(
+    done = 0  # items
+    for items in _like_items(model, condition, sampling, together):
+        waves = _decode_together(
             model,
-            condition.select(slice(sample, sample + 1)),
+            [
+                _Item(
+                    encoded,
+                    None if condition.layout is None else condition.layout[index],
+                    seeds[index],
+                    None if known_tokens is None else known_tokens[index],
+                    None if expected is None else expected[index],
+                )
+                for index, encoded in items
+            ],
             grid,
             sampling,
-            seed=seeds[sample],
-            known_tokens=None if known_tokens is None else known_tokens[sample],
-            expected=expected,
-            order=order,
+            order,
         )
-        unfinished = _Frames(grid)
+        unfinished = [_Frames(grid) for _ in items]
         for step, wave in enumerate(waves):
-            for index, tokens in unfinished.add(wave):
-                yield FinishedFrame(sample, index, tokens)
+            for row, (index, _) in enumerate(items):
+                for frame, tokens in unfinished[row].add(wave.coords, wave.tokens[row]):
+                    yield FinishedFrame(index, frame, tokens)
             if on_event is not None:
-                on_event(Progress(sample, num_samples, step + 1, num_steps))
+                on_event(
+                    Progress(done * num_steps + (step + 1) * len(items), num_items * num_steps)
+                )
+        done += len(items)
 
 
 def generate_tokens(
@@ -109,8 +125,9 @@ def generate_tokens(
     *,
     seeds: Sequence[int] | None = None,
     known_tokens: Tensor | None = None,
-    expected: Expectation | None = None,
+    expected: Sequence[Expectation | None] | None = None,
     order: DecodeOrder = "wavefront",
+    together: int = 1,
     on_event: OnEvent | None = None,
 ) -> Tensor:
     """`generate` gathered into int64 (b, t, h, w)."""
@@ -124,6 +141,7 @@ def generate_tokens(
         known_tokens=known_tokens,
         expected=expected,
         order=order,
+        together=together,
         on_event=on_event,
     ):
         tokens[frame.sample, frame.index] = frame.tokens
@@ -148,25 +166,69 @@ def decode_waves(
         known_tokens: (t, h, w), -1 where unknown.
         expected: tokens to be favored.
     """
-    schedule = Schedule(grid, Extent(*model.config.extent), order)
-    guided = sampling.guidance_scale != 1.0
-    streams = cat_conditions([condition, condition.null()]) if guided else condition
+    ((_, encoded),) = next(_like_items(model, condition, sampling, 1))
+    layout = None if condition.layout is None else condition.layout[0]
+    item = _Item(encoded, layout, seed, known_tokens, expected)
+    for wave in _decode_together(model, [item], grid, sampling, order):
+        yield DecodedWave(wave.coords, wave.logits[0], wave.tokens[0])
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One thing to be decoded."""
+
+    encoded: EncodedCondition  # one row a stream
+    layout: Tensor | None  # int64 (t, h, w)
+    seed: int
+    known_tokens: Tensor | None  # (t, h, w), -1 where unknown
+    expected: Expectation | None
+
+
+def _like_items(
+    model: Nuwa, condition: Condition, sampling: SamplingConfig, together: int
+) -> Iterator[list[tuple[int, EncodedCondition]]]:
+    """Rows of a condition, encoded one by one, in groups of at most `together` of equal shapes."""
+    device = model.head.weight.device
+    group: list[tuple[int, EncodedCondition]] = []
+    for index in range(condition.batch_size):
+        row = condition.select(slice(index, index + 1))
+        if sampling.guidance_scale != 1.0:
+            row = cat_conditions([row, row.null()])
+        with torch.inference_mode():
+            encoded = model.encode(row.to(device))
+        is_like = bool(group) and group[0][1].slots.shape == encoded.slots.shape
+        if group and (not is_like or len(group) == together):
+            yield group
+            group = []
+        group.append((index, encoded))
+    yield group
+
+
+def _decode_together(
+    model: Nuwa,
+    items: Sequence[_Item],
+    grid: GridShape,
+    sampling: SamplingConfig,
+    order: DecodeOrder,
+) -> Iterator[DecodedWave]:
+    """Waves of several items: logits (items, n, v) and tokens (items, n)."""
+    extent = Extent(*model.config.extent)
+    schedule = Schedule(grid, extent, order)
     device = model.head.weight.device
     # entered anew for every step: a mode held across a yield would leak into the caller
     with torch.inference_mode():
         state = model.start_decoding(
-            streams.to(device), grid, frames_in_flight=schedule.frames_in_flight
+            [item.encoded for item in items], grid, frames_in_flight=schedule.frames_in_flight
         )
-        layout = None if condition.layout is None else condition.layout[0]
-        extent = Extent(*model.config.extent)
-        persistence = Persistence(sampling.persistence, grid, layout, extent, device, expected)
+        persistences = [
+            Persistence(sampling.persistence, grid, item.layout, extent, device, item.expected)
+            for item in items
+        ]
     for positions in schedule.waves():
         with torch.inference_mode():
             coords = torch.tensor(positions, device=device)
             wave = Wave(coords, last_frame=positions[-1][0])
-            decoded = _decode_wave(
-                model, wave, state, grid, sampling, persistence, seed, known_tokens
-            )
+            decoded = _decode_wave(model, wave, state, grid, sampling, items, persistences)
         yield decoded
 
 
@@ -176,28 +238,34 @@ def _decode_wave(
     state: DecodeState,
     grid: GridShape,
     sampling: SamplingConfig,
-    persistence: Persistence,
-    seed: int,
-    known_tokens: Tensor | None,
+    items: Sequence[_Item],
+    persistences: Sequence[Persistence],
 ) -> DecodedWave:
-    logits = model.decode_step(wave, state).double()  # (b, n, v)
+    logits = model.decode_step(wave, state).double()  # (items · streams, n, v)
+    logits = logits.unflatten(0, (len(items), -1))
+    combined = logits[:, 0]
+    if logits.shape[1] > 1:
+        combined = guide(combined, logits[:, 1], sampling.guidance_scale)
     frame, row, column = wave.coords.unbind(dim=1)
     place = (frame * grid.height + row) * grid.width + column
-    combined = (
-        guide(logits[0], logits[1], sampling.guidance_scale) if len(logits) > 1 else logits[0]
-    )
+    favored = [
+        persistence.favor(own, wave.coords)
+        for own, persistence in zip(combined, persistences, strict=True)
+    ]
     filtered = filter_logits(
-        persistence.favor(combined, wave.coords),
+        torch.cat(favored),
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
     )
-    tokens = draw(filtered, uniforms(seed, place))
-    if known_tokens is not None:
-        known = known_tokens.to(place.device)[frame, row, column]
-        tokens = torch.where(known >= 0, known, tokens)
+    numbers = torch.cat([uniforms(item.seed, place) for item in items])
+    tokens = draw(filtered, numbers).view(len(items), -1)
+    for own, item, persistence in zip(tokens, items, persistences, strict=True):
+        if item.known_tokens is not None:
+            known = item.known_tokens.to(place.device)[frame, row, column]
+            own.copy_(torch.where(known >= 0, known, own))
+        persistence.keep(wave.coords, own)
     model.write_tokens(wave, tokens, state)
-    persistence.keep(wave.coords, tokens)
     return DecodedWave(wave.coords, combined, tokens)
 
 
@@ -209,18 +277,18 @@ class _Frames:
         self.tokens: dict[int, Tensor] = {}
         self.missing: dict[int, int] = {}
 
-    def add(self, wave: DecodedWave) -> list[tuple[int, Tensor]]:
-        """Put a wave in; returns the frames that it completes, in order."""
+    def add(self, coords: Tensor, tokens: Tensor) -> list[tuple[int, Tensor]]:
+        """Put the tokens (n,) of a wave (n, 3) in; returns the frames that it completes, in order."""
         finished = []
-        frames = wave.coords[:, 0].tolist()
+        frames = coords[:, 0].tolist()
         for index in sorted(set(frames)):
             if index not in self.tokens:
                 shape = (self.grid.height, self.grid.width)
                 self.tokens[index] = torch.empty(shape, dtype=torch.int64)
                 self.missing[index] = self.grid.tokens_per_frame
-            inside = wave.coords[:, 0] == index
-            _, row, column = wave.coords[inside].cpu().unbind(dim=1)
-            self.tokens[index][row, column] = wave.tokens[inside].cpu()
+            inside = coords[:, 0] == index
+            _, row, column = coords[inside].cpu().unbind(dim=1)
+            self.tokens[index][row, column] = tokens[inside].cpu()
             self.missing[index] -= frames.count(index)
             if self.missing[index] == 0:
                 del self.missing[index]

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """One decoding step is done."""
+    """One decoding step is done; a step that several items share counts once for each."""
 
-    sample: int  # which item of the batch
-    num_samples: int
     step: int  # 1 … num_steps
-    num_steps: int  # of one sample
+    num_steps: int  # of all items
 
     @property
     def fraction(self) -> float:
         """How much of the whole generation is done, 0 … 1."""
-        return (self.sample + self.step / self.num_steps) / self.num_samples
+        return self.step / self.num_steps
 
 
 OnEvent = Callable[[Progress], None]

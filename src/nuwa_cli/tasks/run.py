@@ -1,14 +1,15 @@
-"""Run any plan: with `layouts.py` the only task module that knows the model and the sampler."""
+"""Run any plan, or several at once: with `layouts.py` the only task module that knows the model and the sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from nuwa_cli.config import SamplingConfig
-from nuwa_cli.model.condition import Condition
+from nuwa_cli.model.condition import Condition, cat_conditions
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.sampling.decode import generate_tokens
 from nuwa_cli.sampling.events import Progress
@@ -40,32 +41,76 @@ def run_plan(
 
     `on_progress` is called with (steps done, steps in all).
     """
+    return run_plans(model, [(plan, sampling)], on_progress=on_progress)[0]
 
-    def report(event: Progress) -> None:
-        if on_progress is not None:
-            on_progress(event.step, event.num_steps)
 
+def run_plans(
+    model: Nuwa,
+    samples: Sequence[tuple[Plan, SamplingConfig]],
+    *,
+    together: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Tensor]:
+    """Tokens int64 (t, h, w) of several samples, on the CPU; like ones are decoded `together`, and each is
+    what it would be alone."""
+    alike: dict[object, list[int]] = {}
+    prepared = []
+    for index, (plan, sampling) in enumerate(samples):
+        condition = _condition(model, plan, sampling.seed)
+        prepared.append(condition)
+        alike.setdefault(_likeness(plan, sampling, condition), []).append(index)
+    results: dict[int, Tensor] = {}
+    for group in alike.values():
+        done = len(results)
+
+        def report(event: Progress, done: int = done, group: list[int] = group) -> None:
+            if on_progress is not None:
+                steps = event.num_steps // len(group)  # of one
+                on_progress(done * steps + event.step, len(samples) * steps)
+
+        first, sampling = samples[group[0]]
+        known = [samples[index][0].known_tokens for index in group]
+        tokens = generate_tokens(
+            model,
+            cat_conditions([prepared[index] for index in group]),
+            first.grid,
+            sampling,
+            seeds=[samples[index][1].seed for index in group],
+            known_tokens=None if known[0] is None else torch.cat([_some(one) for one in known]),
+            expected=[_expectation(samples[index][0]) for index in group],
+            together=together,
+            on_event=report,
+        )
+        results.update(zip(group, tokens, strict=True))
+    return [results[index] for index in range(len(samples))]
+
+
+def _condition(model: Nuwa, plan: Plan, seed: int) -> Condition:
     plan = replace(plan, text=seen_text(model, plan))
-    layout = plan_layout(model, plan, sampling.seed) if plan.has_layout else None
-    condition = Condition(
+    layout = plan_layout(model, plan, seed) if plan.has_layout else None
+    return Condition(
         text=plan.text,
         sketch=plan.sketch,
         canvas=plan.canvas,
         layout=layout,
         pixels=None if plan.pixels is None else plan.pixels.to(model.head.weight.dtype),
     )
-    expected = None
-    if plan.expected is not None:
-        expected = Expectation(plan.expected[0], plan.expected_nats)
-    return generate_tokens(
-        model,
-        condition,
-        plan.grid,
-        sampling,
-        known_tokens=plan.known_tokens,
-        expected=expected,
-        on_event=report,
-    )[0]
+
+
+def _likeness(plan: Plan, sampling: SamplingConfig, condition: Condition) -> object:
+    """What samples that share a batch have in common."""
+    parts = (condition.sketch, condition.canvas, condition.layout, condition.pixels)
+    shapes = tuple(None if part is None else part.shape for part in (*parts, plan.known_tokens))
+    return plan.grid, replace(sampling, seed=0), condition.text.shape, shapes
+
+
+def _expectation(plan: Plan) -> Expectation | None:
+    return None if plan.expected is None else Expectation(plan.expected[0], plan.expected_nats)
+
+
+def _some(tokens: Tensor | None) -> Tensor:
+    assert tokens is not None  # of like samples all have known tokens, or none
+    return tokens
 
 
 def seen_text(model: Nuwa, plan: Plan) -> Tensor:

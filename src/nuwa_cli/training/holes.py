@@ -22,8 +22,10 @@ _KINDS = {  # share of each kind
     "all_but_little": 0.1,
 }
 _GRID_SHARE = 0.7  # of lines and quarters: how many lie on cell borders, as the windows do
-_AFTER = 0.35  # of the holes beyond a line: how many lie after it in raster order, the easy half
+_AFTER = 0.32  # of the holes beyond a line: how many lie after it in raster order, the easy half
 _LITTLE = (0.04, 0.1)  # share that is known where little is
+_SMALLEST = 0.36  # side of the smallest crop: windows of a picture that grew to nearly three scenes
+_SKYWARD = 1.5  # above 1: more crops lie high, since what grows upwards is all sky
 
 
 def draw_holes(count: int, size: int, cell: int, generator: torch.Generator) -> Tensor:
@@ -92,8 +94,10 @@ def draw_crops(count: int, share: float, generator: torch.Generator) -> Tensor:
     """Crops (count, 3): left and top as shares of the picture, and side; `share` of them are smaller
     than the whole."""
     numbers = torch.rand(count, 4, generator=generator)
-    side = torch.where(numbers[:, 0] < share, 1 - 0.5 * numbers[:, 1], torch.ones(count))
-    return torch.stack((numbers[:, 2] * (1 - side), numbers[:, 3] * (1 - side), side), dim=1)
+    smaller = 1 - (1 - _SMALLEST) * numbers[:, 1]
+    side = torch.where(numbers[:, 0] < share, smaller, torch.ones(count))
+    height = numbers[:, 3] ** _SKYWARD
+    return torch.stack((numbers[:, 2] * (1 - side), height * (1 - side), side), dim=1)
 
 
 def crop(arrays: Tensor, crops: Tensor, *, smooth: bool) -> Tensor:

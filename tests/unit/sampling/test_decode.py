@@ -32,10 +32,11 @@ def model() -> Nuwa:
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_an_item_alone_is_that_item_in_a_batch(model: Nuwa, guidance: float) -> None:
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_an_item_alone_is_that_item_in_a_batch(model: Nuwa, guidance: float, together: int) -> None:
     """In bfloat16, where products of other row counts round differently."""
     sampling = SamplingConfig(seed=11, guidance_scale=guidance, top_k=40, top_p=0.95)
-    batch = generate_tokens(model, Condition(TEXT), GRID, sampling)
+    batch = generate_tokens(model, Condition(TEXT), GRID, sampling, together=together)
     for item in range(3):
         alone = generate_tokens(
             model,
@@ -72,7 +73,7 @@ def test_frames_arrive_while_the_rest_is_still_to_do(model: Nuwa) -> None:
     first = next(frames)
     assert (first.sample, first.index, first.tokens.shape) == (0, 0, (4, 4))
     assert len(events) == 9  # of 18 steps: the tenth completes the frame
-    assert events[0].num_steps == 18
+    assert events[0].num_steps == 36
     rest = [(frame.sample, frame.index) for frame in frames]
     assert rest == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert events[-1].fraction == 1.0
