@@ -7,6 +7,7 @@
 This is the one place where weights, tasks and media meet; the command line is its thin client.
 
     given.py      what the user gives, at any size
+    orders.py     one output to be made, as data
     fitting.py    … into the model's square
     drawing.py    tokens and frames of a plan, the best of several candidates
     detail.py     what a given frame shows finer than tokens can, carried into later frames
@@ -21,14 +22,15 @@ This is the one place where weights, tasks and media meet; the command line is i
 from __future__ import annotations
 
 from nuwa_cli.api.clip_extension import ClipExtension
-from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import RunOptions, SamplingOverrides
 from nuwa_cli.api.extension import Extension, Piece
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import Given
+from nuwa_cli.api.orders import Order
 from nuwa_cli.api.pipeline import NuwaPipeline
 from nuwa_cli.infinity.geometry import Margins
 from nuwa_cli.infinity.words import Segment
+from nuwa_cli.tasks.run import OnProgress
 
 __all__ = [
     "ClipExtension",
@@ -38,6 +40,7 @@ __all__ = [
     "Margins",
     "NuwaPipeline",
     "OnProgress",
+    "Order",
     "Piece",
     "RunOptions",
     "SamplingOverrides",

@@ -21,7 +21,6 @@ import numpy as np
 from torch import Tensor
 
 from nuwa_cli.api.detail import carry_detail, unchanged
-from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.extension import canvas_of, margin_options, told_tokens
 from nuwa_cli.api.given import Given, as_frames
@@ -38,7 +37,7 @@ from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
 from nuwa_cli.tasks.inputs import check_continuation
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import run_plan
+from nuwa_cli.tasks.run import OnProgress, run_plan
 from nuwa_cli.tasks.toolkit import Toolkit
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,15 +12,22 @@ from torch import Tensor
 from nuwa_cli.api.generated import Tokens
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.hub.model_dir import LoadedModel
-from nuwa_cli.media.video import Frames
+from nuwa_cli.media.video import Frame, Frames
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import candidate_seeds, run_plan
+from nuwa_cli.tasks.run import OnProgress, candidate_seeds, run_plans
 from nuwa_cli.tokenizer.vqgan import IntactFeatures
 
-OnProgress = Callable[[int, int], None]
-"""Called with (steps done, steps in all) of the current output."""
+OnFrame = Callable[[int, int, Frame], None]
+"""Called with (number of the draft, number of the frame, pixels uint8 (S, S, 3)) as frames are made."""
 
-_FRAMES_AT_ONCE = 8  # bounds the memory of a long clip
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be drawn: the best of `count` candidates of a plan."""
+
+    plan: Plan
+    settings: SamplingConfig
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,24 +40,47 @@ class Drawn:
     seed: int
 
 
-def draw_best(
+def draw(
     model: LoadedModel,
-    plan: Plan,
-    settings: SamplingConfig,
-    count: int,
+    drafts: Sequence[Draft],
     device: torch.device,
-    on_progress: OnProgress | None,
+    *,
+    together: int = 1,
+    on_progress: OnProgress | None = None,
+    on_frame: OnFrame | None = None,
+) -> Iterator[Drawn]:
+    """Draw drafts, in order; candidates of all of them are decoded `together` where they are alike."""
+    seeds = [candidate_seeds(draft.settings.seed, draft.count) for draft in drafts]
+    tokens = iter(
+        run_plans(
+            model.transformer,
+            [
+                (draft.plan, replace(draft.settings, seed=seed))
+                for draft, own in zip(drafts, seeds, strict=True)
+                for seed in own
+            ],
+            together=together,
+            on_progress=on_progress,
+        )
+    )
+    for number, (draft, own) in enumerate(zip(drafts, seeds, strict=True)):
+        drawn = _best(model, draft, list(zip(own, tokens, strict=False)), device)
+        if on_frame is not None:
+            for index, frame in enumerate(drawn.frames):
+                on_frame(number, index, frame)
+        yield drawn
+
+
+def _best(
+    model: LoadedModel,
+    draft: Draft,
+    candidates: Sequence[tuple[int, Tensor]],
+    device: torch.device,
 ) -> Drawn:
-    """Of `count` candidates the one that fits the prompt best; the earlier one of equals."""
+    """Of the candidates (seed, tokens) the one that fits the prompt best; the earlier one of equals."""
     best: Drawn | None = None
-    for index, seed in enumerate(candidate_seeds(settings.seed, count)):
-
-        def report(done: int, of: int, index: int = index) -> None:
-            if on_progress is not None:
-                on_progress(index * of + done, count * of)
-
-        tokens = run_plan(model.transformer, plan, replace(settings, seed=seed), on_progress=report)
-        drawn = _render(model, plan, tokens, seed, device, with_score=count > 1)
+    for seed, tokens in candidates:
+        drawn = _render(model, draft.plan, tokens, seed, device, with_score=draft.count > 1)
         if best is None or (drawn.score or 0.0) > (best.score or 0.0):
             best = drawn
     assert best is not None  # count is at least 1
@@ -70,15 +100,25 @@ def _render(
     """Frames of tokens (t, h, w); if asked for, their score, the mean over all frames, as CLIPSIM
     does."""
     frames, scores = [], []
-    for start in range(0, len(tokens), _FRAMES_AT_ONCE):
-        some = slice(start, start + _FRAMES_AT_ONCE)
-        intact = _intact(model, plan, some, device)
-        pixels = model.tokenizer.decode(tokens[some].to(device), intact)  # (T, c, H, W)
-        frames.append(_to_frames(pixels))
+    for index in range(len(tokens)):
+        pixels = decode_frames(model, plan, tokens[index : index + 1], index, device)
+        frames.append(to_frames(pixels))
         if with_score and model.reranker is not None:
             scores.append(model.reranker.score(plan.text.to(device), pixels))
     score = float(torch.cat(scores).mean()) if scores else None
     return Drawn(tokens.numpy(), np.concatenate(frames), score, seed)
+
+
+@torch.inference_mode()
+def decode_frames(
+    model: LoadedModel, plan: Plan, tokens: Tensor, start: int, device: torch.device
+) -> Tensor:
+    """Pixels float (k, 3, S, S) in [-1, 1] of the tokens (k, h, w) of the frames from `start` on.
+
+    One frame at a time is as fast on a CPU as several, and then a frame is the same in a stream.
+    """
+    some = slice(start, start + len(tokens))
+    return model.tokenizer.decode(tokens.to(device), _intact(model, plan, some, device))
 
 
 def _intact(
@@ -92,7 +132,7 @@ def _intact(
     return model.tokenizer.intact_features(pixels, hole)
 
 
-def _to_frames(pixels: Tensor) -> Frames:
+def to_frames(pixels: Tensor) -> Frames:
     """float (T, 3, H, W) in [-1, 1] → uint8 (T, H, W, 3)."""
     levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     frames: Frames = np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

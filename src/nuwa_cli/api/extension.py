@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import torch
 
-from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.generated import Generated, Tokens
 from nuwa_cli.api.given import Given, as_frames
@@ -36,7 +35,7 @@ from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import run_plan, seen_text
+from nuwa_cli.tasks.run import OnProgress, run_plan, seen_text
 from nuwa_cli.tasks.toolkit import Toolkit
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from nuwa_cli.api.clip_extension import ClipExtension, start_clip_extension
-from nuwa_cli.api.drawing import OnProgress
 from nuwa_cli.api.engine import Engine, RunOptions, SamplingOverrides
 from nuwa_cli.api.extension import Extension, start_extension, start_wide
 from nuwa_cli.api.generated import Generated
@@ -14,6 +13,7 @@ from nuwa_cli.api.given import FitMode, Given, as_frames, as_masks, as_sketch
 from nuwa_cli.infinity.geometry import Margins
 from nuwa_cli.infinity.words import Segment
 from nuwa_cli.tasks.inputs import CompletionEngine
+from nuwa_cli.tasks.run import OnProgress
 
 
 class NuwaPipeline(Engine):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,11 +11,14 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.model.condition import Condition, cat_conditions
 from nuwa_cli.model.nuwa import Nuwa
-from nuwa_cli.sampling.decode import generate_tokens
+from nuwa_cli.sampling.decode import generate, generate_tokens
 from nuwa_cli.sampling.events import Progress
 from nuwa_cli.sampling.persistence import Expectation
 from nuwa_cli.tasks.layouts import plan_layout, seen_view
 from nuwa_cli.tasks.plan import Plan
+
+OnProgress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) of the current output."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -35,13 +38,38 @@ def run_plan(
     plan: Plan,
     sampling: SamplingConfig,
     *,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Tokens int64 (t, h, w) of one sample of a plan, on the CPU.
 
     `on_progress` is called with (steps done, steps in all).
     """
-    return run_plans(model, [(plan, sampling)], on_progress=on_progress)[0]
+    return torch.stack(list(plan_frames(model, plan, sampling, on_progress=on_progress)))
+
+
+def plan_frames(
+    model: Nuwa,
+    plan: Plan,
+    sampling: SamplingConfig,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Tensor]:
+    """The same frame by frame, in order: tokens int64 (h, w) of each as soon as it is complete."""
+
+    def report(event: Progress) -> None:
+        if on_progress is not None:
+            on_progress(event.step, event.num_steps)
+
+    for frame in generate(
+        model,
+        _condition(model, plan, sampling.seed),
+        plan.grid,
+        sampling,
+        known_tokens=plan.known_tokens,
+        expected=[_expectation(plan)],
+        on_event=report,
+    ):
+        yield frame.tokens
 
 
 def run_plans(
@@ -49,7 +77,7 @@ def run_plans(
     samples: Sequence[tuple[Plan, SamplingConfig]],
     *,
     together: int = 1,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Tensor]:
     """Tokens int64 (t, h, w) of several samples, on the CPU; like ones are decoded `together`, and each is
     what it would be alone."""
