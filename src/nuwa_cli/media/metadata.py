@@ -1,11 +1,19 @@
 """The recipe of an output, embedded in the file itself and read back without a model.
 
-A recipe is plain JSON: command, prompt, seed, options, model name and digest, version. It travels
-in the place that each format has for it, and pictures also carry the IPTC mark that a machine made
-them (`DigitalSourceType`, in XMP):
+A recipe is plain JSON: command, prompt, seed, arguments, options, model name and digest, version, tokens. It
+travels in the place that each format has for it, and so does the IPTC mark that a machine made the picture
+(`DigitalSourceType`, in XMP):
 
-    png, apng    iTXt `nuwa` + XMP          jpg, webp    EXIF UserComment + XMP
-    gif          comment                    mp4, webm    tag `nuwa` (and `comment` for other tools)
+              recipe                                  mark
+    png apng  iTXt `nuwa`                             iTXt `XML:com.adobe.xmp`
+    jpg       EXIF UserComment, in several blocks     APP1
+              where one of 64 KiB is too small
+    webp      EXIF UserComment                        XMP chunk
+    gif       comment                                 application extension `XMP Data`
+    mp4       tag `nuwa`                              box `uuid` at the end of the file
+    webm      tag `nuwa`                              tag `xmp`, for want of a place of its own
+
+Clips also have a tag `comment` with the recipe but for its tokens, which other programs show.
 
 Invariant: the text is canonical (sorted keys, no blanks, no time stamp), so equal runs give equal
 bytes.
@@ -14,8 +22,10 @@ bytes.
 from __future__ import annotations
 
 import json
+import re
+import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nuwa_cli.errors import InputError
 
@@ -32,9 +42,31 @@ TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedi
 ALGORITHMIC = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 """Drawn by a program without training data (the storybook renderer)."""
 
+MAX_TEXT = 1 << 20
+"""Bytes of an embedded text that is read; a recipe has some thousand."""
+
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _ASCII = b"ASCII\0\0\0"  # EXIF names the encoding of a comment in its first eight bytes
+_EXIF_HEAD = b"Exif\0\0"
+_APP1 = b"\xff\xe1"
+_MARKER_BYTES = 65_533  # what a JPEG marker holds besides its own length
+
+_GIF_TRAILER = b";"
+_GIF_XMP_HEAD = b"!\xff\x0bXMP DataXMP"
+# A reader that knows no XMP takes every byte of the packet for the length of a block; wherever that
+# leads it, these bytes lead it to the terminator.
+_GIF_XMP_TAIL = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
+_MP4_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID that XMP has in MP4
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRACES = (
+    b'"schema":"',
+    b"nuwa.recipe/",
+    b'"command":"',
+    b'"prompt":"',
+    b'"digital_source_type":"',
+)
 
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -48,8 +80,17 @@ _XMP = (
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """Canonical JSON of a recipe."""
-    return json.dumps(recipe, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """Canonical JSON of a recipe, valid UTF-8 even where the name of an input is not."""
+    text = json.dumps(recipe, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def frame_recipe(recipe: Recipe | None, index: int) -> Recipe | None:
+    """The recipe of one picture of a numbered sequence; only the first carries the tokens."""
+    if recipe is None:
+        return None
+    more = {"frame": index}
+    return {**(recipe if index == 0 else _without_tokens(recipe)), **more}
 
 
 def xmp_packet(recipe: Recipe) -> bytes:
@@ -69,7 +110,7 @@ def png_chunks(recipe: Recipe) -> PngImagePlugin.PngInfo:
 
 
 def exif_block(recipe: Recipe) -> bytes:
-    """EXIF block for JPEG or WebP; the comment is JSON in pure ASCII."""
+    """EXIF block for WebP, and for JPEG by way of `jpeg_tags`; the comment is JSON in pure ASCII."""
     from PIL import Image
 
     ascii_text = json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -78,10 +119,43 @@ def exif_block(recipe: Recipe) -> bytes:
     return exif.tobytes()
 
 
-def container_tags(recipe: Recipe) -> dict[str, str]:
+def jpeg_tags(recipe: Recipe) -> dict[str, bytes]:
+    """What Pillow is to save in a JPEG. An EXIF block larger than a marker goes on in the next one,
+    as every reader that knows such files puts it together again."""
+    block, xmp = exif_block(recipe), xmp_packet(recipe)
+    if len(block) <= _MARKER_BYTES:
+        return {"exif": block, "xmp": xmp}
+    content, step = block.removeprefix(_EXIF_HEAD), _MARKER_BYTES - len(_EXIF_HEAD)
+    parts = [_EXIF_HEAD + content[at : at + step] for at in range(0, len(content), step)]
+    markers = b"".join(_APP1 + struct.pack(">H", len(part) + 2) + part for part in parts)
+    return {"extra": markers, "xmp": xmp}
+
+
+def gif_comment(recipe: Recipe) -> bytes:
+    """The comment of a GIF."""
+    return recipe_text(recipe).encode()
+
+
+def end_gif(file: IO[bytes], recipe: Recipe) -> None:
+    """Put the XMP packet in front of the trailer of a GIF that was written to `file`."""
+    file.seek(-len(_GIF_TRAILER), 2)
+    assert file.read() == _GIF_TRAILER
+    file.seek(-len(_GIF_TRAILER), 2)
+    file.write(_GIF_XMP_HEAD + xmp_packet(recipe) + _GIF_XMP_TAIL + _GIF_TRAILER)
+
+
+def container_tags(recipe: Recipe, suffix: str = ".mp4") -> dict[str, str]:
     """Tags for an MP4 or WebM."""
-    text = recipe_text(recipe)
-    return {RECIPE_KEY: text, "comment": text}
+    tags = {RECIPE_KEY: recipe_text(recipe), "comment": recipe_text(_without_tokens(recipe))}
+    if suffix == ".webm":
+        tags["xmp"] = xmp_packet(recipe).decode()
+    return tags
+
+
+def mp4_xmp_box(recipe: Recipe) -> bytes:
+    """The box with the XMP packet that ends an MP4, fragmented or not."""
+    packet = _MP4_XMP + xmp_packet(recipe)
+    return struct.pack(">I4s", 8 + len(packet), b"uuid") + packet
 
 
 def read_picture_recipe(picture: Image.Image) -> Recipe | None:
@@ -104,15 +178,20 @@ def read_container_recipe(tags: dict[str, str]) -> Recipe | None:
 
 def parse_recipe(text: str | bytes | None) -> Recipe | None:
     """Decode an embedded text; None when it is not a recipe of ours."""
-    if text is None:
+    if not isinstance(text, str | bytes) or len(text) > MAX_TEXT:
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) and str(value.get("schema", "")).startswith("nuwa.recipe/"):
         return value
     return None
+
+
+def has_traces(content: bytes) -> bool:
+    """Whether bytes of a file hold what is left of a recipe of ours, readable or not."""
+    return sum(trace in content for trace in _TRACES) >= 2
 
 
 def require_recipe(recipe: Recipe | None, path: Path) -> Recipe:
@@ -123,3 +202,11 @@ def require_recipe(recipe: Recipe | None, path: Path) -> Recipe:
             "it was made elsewhere, re-encoded, or written with --no-metadata"
         )
     return recipe
+
+
+def _without_tokens(recipe: Recipe) -> Recipe:
+    return {name: value for name, value in recipe.items() if name != "tokens"}
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
