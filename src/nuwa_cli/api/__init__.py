@@ -16,21 +16,28 @@ This is the one place where weights, tasks and media meet; the command line is i
     engine.py     runs any task: one call, one output
     extension.py  pictures that grow without end, piece by piece
     clip_extension.py  clips that go on, and clips that grow, frame by frame
+    streaming.py  a clip whose frames leave while later ones are drawn
     pipeline.py   one method a task
+
+Names are looked up when they are used: who only reads inputs or makes orders loads no torch.
 """
 
 from __future__ import annotations
 
-from nuwa_cli.api.clip_extension import ClipExtension
-from nuwa_cli.api.engine import RunOptions, SamplingOverrides
-from nuwa_cli.api.extension import Extension, Piece
-from nuwa_cli.api.generated import Generated
-from nuwa_cli.api.given import Given
-from nuwa_cli.api.orders import Order
-from nuwa_cli.api.pipeline import NuwaPipeline
-from nuwa_cli.infinity.geometry import Margins
-from nuwa_cli.infinity.words import Segment
-from nuwa_cli.tasks.run import OnProgress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nuwa_cli.api.clip_extension import ClipExtension
+    from nuwa_cli.api.engine import RunOptions, SamplingOverrides
+    from nuwa_cli.api.extension import Extension, Piece
+    from nuwa_cli.api.generated import Generated
+    from nuwa_cli.api.given import Given
+    from nuwa_cli.api.orders import Order
+    from nuwa_cli.api.pipeline import NuwaPipeline
+    from nuwa_cli.infinity.geometry import Margins
+    from nuwa_cli.infinity.words import Segment
+    from nuwa_cli.tasks.run import OnProgress
 
 __all__ = [
     "ClipExtension",
@@ -46,3 +53,24 @@ __all__ = [
     "SamplingOverrides",
     "Segment",
 ]
+
+_HOMES = {
+    "ClipExtension": "api.clip_extension",
+    "Extension": "api.extension",
+    "Generated": "api.generated",
+    "Given": "api.given",
+    "Margins": "infinity.geometry",
+    "NuwaPipeline": "api.pipeline",
+    "OnProgress": "tasks.run",
+    "Order": "api.orders",
+    "Piece": "api.extension",
+    "RunOptions": "api.engine",
+    "SamplingOverrides": "api.engine",
+    "Segment": "infinity.words",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"nuwa_cli.{_HOMES[name]}"), name)

@@ -49,8 +49,19 @@ def draw(
     on_progress: OnProgress | None = None,
     on_frame: OnFrame | None = None,
 ) -> Iterator[Drawn]:
-    """Draw drafts, in order; candidates of all of them are decoded `together` where they are alike."""
+    """Draw drafts, in order; candidates of all of them are decoded `together` where they are alike.
+
+    Frames of a draft with one candidate are told while others are still drawn.
+    """
     seeds = [candidate_seeds(draft.settings.seed, draft.count) for draft in drafts]
+    owners = [number for number, own in enumerate(seeds) for _ in own]
+
+    def show(sample: int, index: int, tokens: Tensor) -> None:
+        number = owners[sample]
+        if on_frame is not None and drafts[number].count == 1:
+            pixels = decode_frames(model, drafts[number].plan, tokens[None], index, device)
+            on_frame(number, index, to_frames(pixels)[0])
+
     tokens = iter(
         run_plans(
             model.transformer,
@@ -61,11 +72,12 @@ def draw(
             ],
             together=together,
             on_progress=on_progress,
+            on_frame=None if on_frame is None else show,
         )
     )
     for number, (draft, own) in enumerate(zip(drafts, seeds, strict=True)):
         drawn = _best(model, draft, list(zip(own, tokens, strict=False)), device)
-        if on_frame is not None:
+        if on_frame is not None and draft.count > 1:
             for index, frame in enumerate(drawn.frames):
                 on_frame(number, index, frame)
         yield drawn

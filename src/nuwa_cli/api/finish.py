@@ -60,14 +60,12 @@ def finish(given: Given, fitted: Fitted, drawn: Drawn) -> Finished:
     outside = ~edit.hole
     return Finished(
         frames,
-        _opaque_inside(given, edit.whole_hole),
+        _opaque_inside(given, edit.hole),
         bool(np.array_equal(frames[outside], edit.original[outside])),
     )
 
 
-def finished_frames(
-    given: Given, fitted: Fitted, drawn: Iterable[DrawnFrame]
-) -> Iterator[Frame]:
+def finished_frames(given: Given, fitted: Fitted, drawn: Iterable[DrawnFrame]) -> Iterator[Frame]:
     """The frames of the result (H, W, 3), as soon as the drawn ones allow."""
     edit = _edit_of(given, fitted)
     if edit is not None:
@@ -110,7 +108,6 @@ class _Edit:
     original: Bytes
     seen: Bytes
     hole: Mask
-    whole_hole: Mask  # of the frames as they were given
     rows: slice
     columns: slice
 
@@ -149,12 +146,9 @@ def _edit_of(given: Given, fitted: Fitted) -> _Edit | None:
     rows, columns = slice(top, bottom), slice(left, right)
     seen = given.seen[:, rows, columns]
     if given.masks is not None:
-        return _Edit(fitted.fit, given.frames, seen, hole, hole, rows, columns)
-    part = hole[:, rows, columns]
-    everything = slice(None)
-    return _Edit(
-        fitted.fit, given.frames[:, rows, columns], seen, part, hole, everything, everything
-    )
+        return _Edit(fitted.fit, given.frames, seen, hole, rows, columns)
+    original, hole = given.frames[:, rows, columns], hole[:, rows, columns]
+    return _Edit(fitted.fit, original, seen, hole, slice(None), slice(None))
 
 
 def _opaque_inside(given: Given, hole: Mask) -> Bytes | None:

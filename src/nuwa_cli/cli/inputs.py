@@ -1,4 +1,8 @@
-"""Input files of a command: read, with a note on what was converted, and named in the recipe."""
+"""Input files of a command: read, with a note on what was converted, and named in the recipe.
+
+`-` is stdin, for one argument of a command: every argument and option that names an input or a prompt goes
+through a callback of this module or of `prompt_input`, and these two ask `take_stdin` first.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nuwa_cli.cli.output import Output
-from nuwa_cli.errors import InputError
+from nuwa_cli.cli.spool import STDIN, descriptor_of, piped
+from nuwa_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from nuwa_cli.media.reading import Clip, Picture
+
+_STDIN = "nuwa.stdin"  # in the context of a command: what reads it
 
 Source = dict[str, str]
 """name (without its folder) and sha256 of an input."""
@@ -22,9 +29,30 @@ Source = dict[str, str]
 def input_argument(metavar: str, text: str) -> typer.models.ArgumentInfo:
     """The argument that names an input file."""
     argument: typer.models.ArgumentInfo = typer.Argument(
-        metavar=metavar, help=text, show_default=False
+        metavar=metavar, help=text, show_default=False, callback=input_callback
     )
     return argument
+
+
+def input_callback(
+    context: typer.Context, parameter: typer.CallbackParam, value: Path | None
+) -> Path | None:
+    """For arguments and options that name an input file: `-` and pipes can be opened like one.
+
+    Raises UsageError when stdin is asked for twice.
+    """
+    if value is None or context.resilient_parsing:
+        return value
+    value = piped(value)
+    if descriptor_of(value) == STDIN:
+        take_stdin(context, f"{parameter.name} '{value}'")
+    return value
+
+
+def take_stdin(context: typer.Context, what: str) -> None:
+    """Let one argument of a command read stdin. Raises UsageError for the second."""
+    if context.meta.setdefault(_STDIN, what) is not what:
+        raise UsageError(f"{what}: stdin is read once, by {context.meta[_STDIN]}; name a file")
 
 
 PictureFile = Annotated[Path, input_argument("IMAGE", "Picture: png jpg webp gif bmp tiff.")]
@@ -65,7 +93,8 @@ def source_of(path: Path) -> Source:
 
     pictures = numbered_pictures(path)
     if pictures is None:
-        return {"name": path.name, "sha256": _digest(path).hex()}
+        name = path.name if descriptor_of(path) is None else "-"
+        return {"name": name, "sha256": _digest(path).hex()}
     total = hashlib.sha256()
     for picture in pictures:
         total.update(_digest(picture))

@@ -12,7 +12,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from nuwa_cli.media.metadata import Recipe, exif_block, png_chunks, recipe_text, xmp_packet
+from nuwa_cli.media.metadata import (
+    Recipe,
+    end_gif,
+    exif_block,
+    gif_comment,
+    png_chunks,
+    xmp_packet,
+)
 
 _Frames = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -29,7 +36,7 @@ def write_gif(file: IO[bytes], frames: _Frames, fps: float, recipe: Recipe | Non
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in frames
     ]
-    tags = {} if recipe is None else {"comment": recipe_text(recipe).encode()}
+    tags = {} if recipe is None else {"comment": gif_comment(recipe)}
     pictures[0].save(
         file,
         format="GIF",
@@ -40,6 +47,8 @@ def write_gif(file: IO[bytes], frames: _Frames, fps: float, recipe: Recipe | Non
         optimize=False,
         **tags,
     )
+    if recipe is not None:
+        end_gif(file, recipe)
 
 
 def write_webp(file: IO[bytes], frames: _Frames, fps: float, recipe: Recipe | None) -> None:

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.animation import write_apng, write_gif, write_webp
-from nuwa_cli.media.atomic import Pending, atomic_write, make_folder
+from nuwa_cli.media.atomic import atomic_write, make_folder
 from nuwa_cli.media.image import write_image
-from nuwa_cli.media.metadata import Recipe, container_tags
+from nuwa_cli.media.metadata import Recipe, container_tags, frame_recipe, mp4_xmp_box
 from nuwa_cli.media.naming import check_suffix, is_sequence, numbered
+
+if TYPE_CHECKING:
+    import av
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 """uint8 RGB, (T, H, W, 3)."""
@@ -35,15 +40,32 @@ _ENCODER_THREADS = 2
 _BT709 = 1  # the code point of BT.709 for matrix, transfer and primaries alike (ITU-T H.273)
 _LIMITED_RANGE = 1
 
-_CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
-    # suffix: codec, container, options of the codec, options of the container
-    ".mp4": (
+
+class ByteSink(Protocol):
+    """What a muxer needs of a stream that can only be written to."""
+
+    write: Callable[[bytes], None]
+    """Takes all of the bytes, and cannot fail."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """An encoder and a container, with the options of each."""
+
+    codec: str
+    container: str
+    codec_options: dict[str, str]
+    container_options: dict[str, str]
+
+
+_CODINGS = {
+    ".mp4": Coding(
         "libx264",
         "mp4",
         {"crf": "17", "preset": "medium"},
         {"movflags": "faststart+use_metadata_tags", "fflags": "+bitexact"},
     ),
-    ".webm": (
+    ".webm": Coding(
         "libvpx-vp9",
         "webm",
         {"crf": "22", "b": "0", "deadline": "good", "cpu-used": "2"},
@@ -72,18 +94,35 @@ def write_video(
     """
     check_suffix(path, "video")
     if is_sequence(path):
-        _write_sequence(path, _some(frames), recipe, force=force)
+        _write_sequence(path, some(frames), recipe, force=force)
         return
     suffix = path.suffix.lower()
     with atomic_write(path, force=force) as pending:
         if suffix in _ANIMATIONS:
-            clip = frames if isinstance(frames, np.ndarray) else np.stack(list(_some(frames)))
-            _ANIMATIONS[suffix](pending.file, clip, fps, recipe)
+            write_animation(pending.file, frames, fps, suffix, recipe)
         else:
-            _encode(pending, suffix, _some(frames), fps, recipe)
+            # Muxing to the path, not to the open file: moving the index to the front makes the muxer
+            # read its own output again, which a Python file object does not offer it.
+            encode(str(pending.path), _CODINGS[suffix], some(frames), fps, recipe)
+            if suffix == ".mp4" and recipe is not None:
+                pending.file.seek(0, os.SEEK_END)
+                pending.file.write(mp4_xmp_box(recipe))
 
 
-def _some(frames: Iterable[Frame]) -> Iterator[Frame]:
+def write_animation(
+    file: IO[bytes],
+    frames: Frames | Iterable[Frame],
+    fps: float,
+    suffix: str,
+    recipe: Recipe | None,
+) -> None:
+    """Write a .gif, .webp or .apng, which is made from all frames at once. Raises UsageError when
+    there are none."""
+    clip = frames if isinstance(frames, np.ndarray) else np.stack(list(some(frames)))
+    _ANIMATIONS[suffix](file, clip, fps, recipe)
+
+
+def some(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Frames, of which there is at least one. Raises UsageError."""
     remaining = iter(frames)
     first = next(remaining, None)
@@ -104,7 +143,7 @@ def _write_sequence(
         for index, frame in enumerate(frames):
             path = numbered(template, index)
             existed = path.exists()
-            write_image(path, frame, recipe and {**recipe, "frame": index}, force=force)
+            write_image(path, frame, frame_recipe(recipe, index), force=force)
             if not existed:
                 written.append(path)
     except BaseException:
@@ -117,25 +156,32 @@ def _write_sequence(
         raise
 
 
-def _encode(
-    pending: Pending, suffix: str, frames: Iterator[Frame], fps: float, recipe: Recipe | None
+def encode(
+    target: str | ByteSink,
+    coding: Coding,
+    frames: Iterator[Frame],
+    fps: float,
+    recipe: Recipe | None,
+    *,
+    on_end: Callable[[], None] | None = None,
 ) -> None:
-    # Muxing to the path, not to the open file: moving the index to the front makes the muxer read
-    # its own output again, which a Python file object does not offer it.
+    """Encode frames (H, W, 3) as they come, and mux them to a path or a stream; `on_end` is called
+    between the last packet and what the container ends with.
+
+    Raises OSError for what the encoder or the target refuses.
+    """
     import av
 
-    codec, container_format, codec_options, container_options = _CODECS[suffix]
-    first = _even_size(next(frames))
+    first = even_size(next(frames))
     with (
         _quiet(av),
         av.open(
-            str(pending.path), "w", format=container_format, options=container_options
+            target, "w", format=coding.container, options=coding.container_options
         ) as container,
     ):
         if recipe is not None:
-            container.metadata.update(container_tags(recipe))
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(codec, rate=rate, options=codec_options)
+            container.metadata.update(container_tags(recipe, f".{coding.container}"))
+        stream = container.add_stream(coding.codec, rate=rate_of(fps), options=coding.codec_options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -143,11 +189,24 @@ def _encode(
         context.thread_count = _ENCODER_THREADS
         context.colorspace = context.color_trc = context.color_primaries = _BT709
         context.color_range = _LIMITED_RANGE
-        for pixels in itertools.chain((first,), map(_even_size, frames)):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
-            container.mux(stream.encode(picture))
+        for pixels in itertools.chain((first,), map(even_size, frames)):
+            container.mux(stream.encode(to_yuv(pixels, "ITU709")))
         container.mux(stream.encode(None))
+        if on_end is not None:
+            on_end()
+
+
+def to_yuv(pixels: Frame, matrix: str) -> av.VideoFrame:
+    """A frame (H, W, 3) of even sizes as 4:2:0, limited range, by the matrix ITU601 or ITU709."""
+    import av
+
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return picture.reformat(format="yuv420p", dst_colorspace=matrix)
+
+
+def rate_of(fps: float) -> Fraction:
+    """Frames a second as containers store them."""
+    return Fraction(fps).limit_denominator(1001)
 
 
 @contextlib.contextmanager
@@ -161,7 +220,7 @@ def _quiet(av: Any) -> Iterator[None]:
         raise OSError(code, error.strerror or str(error)) from error
 
 
-def _even_size(frame: Frame) -> Frame:
+def even_size(frame: Frame) -> Frame:
     """4:2:0 needs even sizes: repeat the last row or column where one is odd."""
     height, width = frame.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
