@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "robustness"))
+pytest_plugins = [
+    "fault_rows"
+]  # here: a parallel run prints its summary where only this file is read
 
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # before torch is imported
 
 
 @pytest.fixture(autouse=True)
 def isolated_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Crash logs and caches go to the test's own folder."""
-    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME"):
+    """Crash logs, settings and caches are those of the test's own folder."""
+    folders = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HF_HOME")
+    for name in folders:
         monkeypatch.setenv(name, str(tmp_path / "user" / name.lower()))
+    for name in os.environ:
+        if name.startswith("NUWA_") and name != "NUWA_TORTURE":
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

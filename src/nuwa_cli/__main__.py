@@ -11,11 +11,11 @@ def main() -> None:
     """Run the command line and leave with its exit status."""
     try:
         from nuwa_cli.cli.app import run
+        from nuwa_cli.cli.main_errors import leave
 
-        status = run(sys.argv[1:])
+        leave(run(sys.argv[1:]))
     except KeyboardInterrupt:
-        status = 130
-    sys.exit(status)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

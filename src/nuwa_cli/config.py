@@ -129,6 +129,28 @@ class NuwaConfig(_Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DualEncoderConfig(_Config):
+    """The dual encoder that re-ranks candidates: its two towers; about 1.4 M parameters as given."""
+
+    text_vocab: int
+    max_text_len: int = 77
+    text_dim: int = 128
+    text_layers: int = 2
+    num_heads: int = 4
+    joint_dim: int = 128
+    image_size: int = 96  # pictures are shrunk to this square
+    widths: tuple[int, ...] = (40, 80, 112)
+    depths: tuple[int, ...] = (2, 2, 2)
+
+    def __post_init__(self) -> None:
+        _require(len(self.widths) == len(self.depths), "widths and depths differ in length")
+        _require(
+            self.text_dim % self.num_heads == 0,
+            f"text_dim {self.text_dim} / num_heads {self.num_heads}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplingConfig(_Config):
     """How tokens are drawn. `top_k=0` and `top_p=1.0` switch the filters off."""
 

@@ -10,7 +10,9 @@ Nothing here may fail: it is what is left when everything else has.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,11 +25,20 @@ from typing import Any
 
 import nuwa_cli
 from nuwa_cli.errors import NuwaError
+from nuwa_cli.media.atomic import discard_unfinished
 
 _MAX_LINE = 240
 _TAIL = 100
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN_AFTER = 0.05  # seconds
+_PATIENCE = 1.0  # seconds that an import may go on after a signal
+_SAME_SIGNAL = 0.3  # seconds; a shell or `make` may send one Ctrl-C twice
 _CLOSED_PIPE = 128 + 13
+_MEMORY = re.compile(
+    "can't allocate memory|cannot allocate memory|not enough memory|failed to map segment|"
+    "can't start new thread|bad_alloc|cannot allocate",
+    re.IGNORECASE,
+)
 _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -41,27 +52,51 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def termination_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, so that every `finally` runs.
+    """Turn SIGINT, SIGTERM and SIGHUP into exceptions, so that every `finally` runs.
 
     Not in the middle of an import: an exception that is thrown through the start of a C++ library
-    aborts the process. The signal is then sent again a moment later.
+    aborts the process. The signal is then looked at again a moment later. A second signal, and a
+    first one whose import does not end, end the process at once; only temporary files are removed.
     """
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
-            again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
-            return
-        raise Terminated(number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = [(number, signal.signal(number, terminate)) for number in numbers]
+    handler = _Handler()
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    previous = [(number, signal.signal(number, handler)) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in previous:
-            signal.signal(number, handler)
+        for number, before in previous:
+            signal.signal(number, before)
+
+
+class _Handler:
+    """What the first signal and later ones do."""
+
+    def __init__(self) -> None:
+        self._asked_at: float | None = None
+        self._has_raised = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+        since = now - self._asked_at
+        if self._has_raised:
+            if since > _SAME_SIGNAL:
+                _end_at_once(number)
+            return
+        if not _is_importing(frame):
+            self._has_raised = True
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+        if since > _PATIENCE:
+            _end_at_once(number)
+        again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+
+def _end_at_once(number: int) -> None:
+    discard_unfinished()
+    os._exit(128 + number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -70,6 +105,15 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def leave(status: int) -> None:
+    """End the process with a status; a signal during the end kills it silently."""
+    for name in _SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    discard_unfinished()
+    sys.exit(status)
 
 
 def exit_status(error: BaseException, argv: list[str]) -> int:
@@ -145,13 +189,18 @@ def _usage(error: Any) -> int:
     return 2
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    name, text = type(error).__name__, str(error)
-    return isinstance(error, RuntimeError) and (
-        name == "OutOfMemoryError" or "can't allocate memory" in text or "not enough memory" in text
-    )
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory was the reason, also where a library hides it: in an import that cannot map
+    its code, a thread that cannot start, an error that was raised while handling the first."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, (ImportError, OSError, RuntimeError, SystemError)) and (
+            type(error).__name__ == "OutOfMemoryError" or _MEMORY.search(str(error))
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _closed_pipe() -> int:
@@ -164,14 +213,14 @@ def _closed_pipe() -> int:
 def _write_crash_log(error: BaseException, argv: list[str]) -> Path | None:
     import traceback
 
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    path = Path(state) / "nuwa" / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     lines = [
         f"nuwa {nuwa_cli.__version__}, python {sys.version.split()[0]}, {sys.platform}",
         f"arguments: {argv!r}",
         *traceback.format_exception(error),
     ]
     try:
+        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        path = Path(state) / "nuwa" / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
     except (OSError, RuntimeError):

@@ -17,7 +17,11 @@ from nuwa_cli.hub.manifest import MANIFEST_NAME
 
 DEFAULT_MODEL = "storybook"
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,100})?")
+_REPOSITORY = re.compile(
+    r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[A-Za-z0-9][\w./-]{0,99})?", re.ASCII
+)
+_MAX_SPEC = 1024
+_STRANGE = re.compile(r"://|[\\@:?#%*<>|\"]")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -58,8 +62,8 @@ def find_model(spec: str) -> Path:
                     "reinstall nuwa, or give a model folder"
                 )
             return entry.folder
-    if not spec.strip() or "\0" in spec:
-        raise UsageError(f"model '{spec}': is no name; see: nuwa models list")
+    if not spec.strip() or not spec.isprintable() or len(spec) > _MAX_SPEC:
+        raise UsageError(f"model '{spec[:80]}': is no name; see: nuwa models list")
     path = Path(spec)
     if path.suffix.lower() in _PICKLES:
         raise InputError(
@@ -68,11 +72,23 @@ def find_model(spec: str) -> Path:
         )
     if os.path.isdir(spec):  # unlike Path.is_dir, no exception for a name that cannot exist
         return path
-    if _REPOSITORY.fullmatch(spec) and ".." not in spec and not os.path.lexists(spec):
-        from nuwa_cli.hub.fetch import fetch_repository
+    if not os.path.lexists(spec):
+        if is_repository(spec):
+            from nuwa_cli.hub.fetch import fetch_repository
 
-        return fetch_repository(spec)
+            return fetch_repository(spec)
+        if ".." in path.parts or _STRANGE.search(spec):
+            raise UsageError(
+                f"model '{spec[:80]}': is neither a folder nor owner/name@revision; "
+                "see: nuwa models list"
+            )
     names = ", ".join(entry.name for entry in CATALOG)
     raise InputError(
         f"model '{spec}': no such name, folder or owner/name@revision; known names: {names}"
     )
+
+
+def is_repository(spec: str) -> bool:
+    """Whether a text is written as owner/name or owner/name@revision. Nothing else is ever asked
+    of the hub."""
+    return bool(_REPOSITORY.fullmatch(spec)) and ".." not in spec

@@ -12,7 +12,7 @@ import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nuwa_cli.errors import InputError
 
@@ -32,6 +32,7 @@ OPTIONAL_NAMES = (SKETCH_NAME, RERANKER_NAME)
 
 _MAX_JSON_BYTES = 16 << 20
 _DIGEST_LENGTH = 64
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,48 @@ def read_verified(folder: Path, name: str, manifest: Manifest) -> bytes:
     Raises InputError when it is missing, of another size, or of another digest.
     """
     record = manifest.files[name]
-    path = folder / name
-    content = read_file(path, max_bytes=record.size)
-    digest = hashlib.sha256(content).hexdigest()
-    if len(content) != record.size:
+    content = read_file(folder / name, max_bytes=record.size)
+    _compare(folder / name, record, len(content), hashlib.sha256(content))
+    return content
+
+
+def open_verified(folder: Path, name: str, manifest: Manifest) -> BinaryIO:
+    """One listed file, compared with its record in pieces and standing at its start; the caller
+    closes it. Raises InputError as `read_verified`."""
+    record, path = manifest.files[name], folder / name
+    try:
+        _check_size(path, record.size)
+        file = path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        total, size = hashlib.sha256(), 0
+        while size <= record.size and (piece := file.read(_PIECE)):
+            total.update(piece)
+            size += len(piece)
+        _compare(path, record, size, total)
+        file.seek(0)
+    except OSError as error:
+        file.close()
+        raise _unreadable(path, error) from error
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _compare(path: Path, record: FileRecord, size: int, total: Any) -> None:
+    if size != record.size:
         raise InputError(
-            f"model file '{path}': has {len(content)} bytes, its manifest says {record.size}; "
+            f"model file '{path}': has {size} bytes, its manifest says {record.size}; "
             "fetch the model again"
         )
+    digest = total.hexdigest()
     if digest != record.sha256:
         raise InputError(
             f"model file '{path}': sha256 is {digest[:12]}…, its manifest says "
             f"{record.sha256[:12]}…; fetch the model again"
         )
-    return content
 
 
 def verify_files(folder: Path) -> tuple[Manifest, list[str]]:
@@ -114,7 +143,7 @@ def verify_files(folder: Path) -> tuple[Manifest, list[str]]:
     problems = []
     for name in sorted(manifest.files):
         try:
-            read_verified(folder, name, manifest)
+            open_verified(folder, name, manifest).close()
         except InputError as error:
             problems.append(str(error))
     return manifest, problems
@@ -124,18 +153,27 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
     """A regular file of at most `max_bytes` as bytes in private memory, never mapped: a file that
     shrinks under a mapping kills the process. Raises InputError."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"model file '{path}': is not a regular file; give a model folder")
-        if status.st_size > max_bytes:
-            raise InputError(
-                f"model file '{path}': has {status.st_size} bytes, at most {max_bytes} expected; "
-                "fetch the model again"
-            )
-        return path.read_bytes()
+        _check_size(path, max_bytes)
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)  # it may grow meanwhile
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise InputError(f"model file '{path}': {why}; check the folder") from error
+        raise _unreadable(path, error) from error
+
+
+def _check_size(path: Path, max_bytes: int) -> None:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"model file '{path}': is not a regular file; give a model folder")
+    if status.st_size > max_bytes:
+        raise InputError(
+            f"model file '{path}': has {status.st_size} bytes, at most {max_bytes} expected; "
+            "fetch the model again"
+        )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    why = (error.strerror or str(error)).lower()
+    return InputError(f"model file '{path}': {why}; check the folder")
 
 
 def parse_json(content: bytes, path: Path) -> dict[str, Any]:

@@ -6,15 +6,29 @@ The file may come from anybody, so every number is bounded before a net is built
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
-from nuwa_cli.config import FORMAT_VERSION, NuwaConfig, SamplingConfig, VQGANConfig
+from nuwa_cli.config import (
+    FORMAT_VERSION,
+    DualEncoderConfig,
+    NuwaConfig,
+    SamplingConfig,
+    VQGANConfig,
+)
 from nuwa_cli.errors import InputError
-from nuwa_cli.hub.manifest import TEXT_NAME
-from nuwa_cli.model.dual_encoder import DualEncoderConfig
+from nuwa_cli.hub.manifest import (
+    CONFIG_NAME,
+    TEXT_NAME,
+    Manifest,
+    parse_json,
+    read_manifest,
+    read_verified,
+)
 
 _MAX_SIZE = 1 << 20  # widths, vocabularies, picture sizes: beyond this a config is damaged
 _MAX_LAYERS = 512
+_MAX_FRAMES = 10_000
 _OPTIONAL_NETS = ("sketch_tokenizer", "reranker")
 _FRACTIONS = ("commitment_beta",)  # every other number of a net's config is a count
 _SWITCHES = ("intact_skips",)
@@ -73,7 +87,7 @@ class ModelConfig:
         _check_values(document)
         reranker, sketch = (document.get(name) for name in ("reranker", "sketch_tokenizer"))
         try:
-            return cls(
+            config = cls(
                 name=document["name"],
                 tokenizer=VQGANConfig.from_dict(document["tokenizer"]),
                 transformer=NuwaConfig.from_dict(document["transformer"]),
@@ -86,6 +100,20 @@ class ModelConfig:
             )
         except ZeroDivisionError as error:  # a size of 0 where another must be a multiple of it
             raise InputError("model config: a size is 0; fetch the model again") from error
+        side, transformer = config.tokenizer.grid_size, config.transformer
+        if (transformer.grid_height, transformer.grid_width) != (side, side):
+            raise InputError(
+                f"model config: the tokenizer has {side}x{side} tokens, the transformer "
+                f"{transformer.grid_height}x{transformer.grid_width}; fetch the model again"
+            )
+        return config
+
+
+def read_config(folder: Path, manifest: Manifest | None = None) -> ModelConfig:
+    """The checked config of a model folder, without its weights. Raises InputError."""
+    manifest = manifest or read_manifest(folder)
+    content = read_verified(folder, CONFIG_NAME, manifest)
+    return ModelConfig.from_dict(parse_json(content, folder / CONFIG_NAME))
 
 
 def _check_values(document: dict[str, Any]) -> None:
@@ -96,7 +124,7 @@ def _check_values(document: dict[str, Any]) -> None:
         problem = "name is no short text"
     elif document["text_file"] != TEXT_NAME:
         problem = f"text_file is not '{TEXT_NAME}'"
-    elif type(frames) is not int or not 1 <= frames <= _MAX_SIZE:
+    elif type(frames) is not int or not 1 <= frames <= _MAX_FRAMES:
         problem = "num_frames is out of range"
     elif isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps <= 240:
         problem = "fps is out of range"

@@ -38,11 +38,10 @@ from nuwa_cli.hub.manifest import (
     TRANSFORMER_NAME,
     Manifest,
     manifest_bytes,
-    parse_json,
     read_manifest,
     read_verified,
 )
-from nuwa_cli.hub.model_config import ModelConfig
+from nuwa_cli.hub.model_config import ModelConfig, read_config
 from nuwa_cli.hub.safetensors_file import check_fit, tensors_from_bytes, tensors_to_bytes
 from nuwa_cli.hub.unfilled import build_unfilled
 from nuwa_cli.media.atomic import write_bytes
@@ -108,13 +107,6 @@ def load_model(
     return LoadedModel(
         config, manifest.digest, text, tokenizer, transformer, sketch_tokenizer, reranker
     )
-
-
-def read_config(folder: Path, manifest: Manifest | None = None) -> ModelConfig:
-    """The checked config of a model folder, without its weights. Raises InputError."""
-    manifest = manifest or read_manifest(folder)
-    content = read_verified(folder, CONFIG_NAME, manifest)
-    return ModelConfig.from_dict(parse_json(content, folder / CONFIG_NAME))
 
 
 def save_model(

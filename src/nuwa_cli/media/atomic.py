@@ -29,6 +29,11 @@ except ImportError:  # a system without advisory locks: orphans are left for the
     fcntl = None  # type: ignore[assignment]
 
 
+_live: dict[Path, int] = {}
+"""Temporary files of unfinished outputs, and the process that writes each: a forked one has a copy
+of this table, but not the right to remove what is its parent's."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """A file being written: its temporary path, and the same file open for reading and writing."""
@@ -64,6 +69,17 @@ def atomic_write(path: Path, *, force: bool = False) -> Iterator[Pending]:
     finally:
         with contextlib.suppress(OSError):
             pending.path.unlink(missing_ok=True)
+        _live.pop(pending.path, None)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of this process: for an end that lets no `finally` run, and for a
+    signal that came between the making of a file and the block that would have removed it."""
+    for path, owner in list(_live.items()):
+        if owner == os.getpid():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            _live.pop(path, None)
 
 
 def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
@@ -131,6 +147,7 @@ def _probe_folder(path: Path) -> None:
 
 def _open_temporary(path: Path) -> Pending:
     temporary = path.parent / f"{_temporary_prefix(path)}{os.urandom(4).hex()}.tmp"
+    _live[temporary] = os.getpid()
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     _take_lock(descriptor)
     return Pending(temporary, os.fdopen(descriptor, "w+b"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nuwa_cli.media.probe import MAX_PIXELS, open_container, refusing, too_large
+from nuwa_cli.media.probe import MAX_PIXELS, Beat, open_container, refusing, rest, too_large
 from nuwa_cli.media.sources import DEFAULT_RATE, Pixels, TimedFrame
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _TAIL = 10.0  # seconds from the end in which the last frame is looked for first
 _SEEK_MARGIN = 1.0  # seconds: seeking aims a little early, times in files are not exact
+_SPARE = 1000  # times that are kept beyond those that are asked for
 _PLAUSIBLE_ASPECT = 4  # of a pixel; the tag is damaged beyond it
 _HD_HEIGHT = 720  # untagged video is BT.709 from this height on, BT.601 below
 _UNTAGGED = 2  # ITU-T H.273
@@ -33,7 +34,8 @@ _UNTAGGED = 2  # ITU-T H.273
 class ContainerSource:
     """The video stream of a container. Raises InputError when there is none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beat: Beat = rest) -> None:
+        self._beat = beat
         self.notes: list[str] = []
         self._path = path
         self._size: tuple[int, int] | None = None
@@ -48,11 +50,13 @@ class ContainerSource:
         for tail in (_TAIL, math.inf):
             with open_container(self._path) as (container, stream):
                 _seek(container, stream, (container.duration or 0) / 1_000_000 - tail)
-                times = {
-                    _seconds(packet.pts, stream)
-                    for packet in container.demux(stream)
-                    if packet.pts is not None and packet.size
-                }
+                times: set[float] = set()
+                for packet in container.demux(stream):
+                    self._beat()
+                    if packet.pts is not None and packet.size:
+                        times.add(_seconds(packet.pts, stream))
+                    if len(times) > 2 * count + _SPARE:  # a day of film has millions of times
+                        times = set(sorted(times)[-count:])
             if len(times) >= count:
                 break
         return sorted(times)[-count:]
@@ -62,6 +66,7 @@ class ContainerSource:
             _seek(container, stream, start)
             time = -1 / self.rate
             for frame in container.decode(stream):
+                self._beat()
                 time = time + 1 / self.rate if frame.pts is None else _seconds(frame.pts, stream)
                 yield time, partial(self._load, frame)
 
@@ -86,7 +91,7 @@ class ContainerSource:
             width = max(1, round(width * self._aspect))
             self.notes.append(f"oblong pixels made square: {width}x{height}")
         if width * height > MAX_PIXELS:
-            raise too_large(self._path)
+            raise too_large(self._path, f"{width}x{height}")
         self._axes = _display_axes(frame)
         if self._axes != (1, 0, 0, 1):
             self.notes.append("turned upright by its orientation tag")

@@ -5,6 +5,8 @@ bounded number of pixels; containers only as MP4 or WebM, from this one regular 
 may otherwise follow a playlist to other files and to the network. `open_picture` and
 `open_container` are the only doors through which this package lets a foreign file in.
 
+Containers are looked at in a process of their own, see `child.py`.
+
 Invariant: whatever a decoder raises inside such a door leaves it as one InputError.
 """
 
@@ -12,13 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuwa_cli.errors import InputError, NuwaError
+from nuwa_cli.media.child import ask
 from nuwa_cli.media.metadata import read_container_recipe, read_picture_recipe
 
 if TYPE_CHECKING:
@@ -40,6 +44,11 @@ _PICTURE_MAGIC = (
     b"II*\0",
     b"MM\0*",
 )
+_MP4_BOXES = (
+    *(b"ftyp", b"moov", b"mdat", b"styp", b"moof", b"sidx"),
+    *(b"free", b"skip", b"wide", b"pnot", b"uuid"),
+)
+_EBML = b"\x1aE\xdf\xa3"
 _STILL_CONTAINERS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
 _CONTAINER_OPTIONS = {
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm",
@@ -47,8 +56,15 @@ _CONTAINER_OPTIONS = {
     "probesize": "5000000",
     "analyzeduration": "5000000",
 }
+Beat = Callable[[], None]
+"""Called while there is progress."""
+
 _LOG = logging.getLogger("PIL")  # tells on stderr of damage, unless somebody listens
 _NO_LOG = logging.NullHandler()
+
+
+def rest() -> None:
+    """The sign of life of a reader that nobody waits for."""
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -58,7 +74,10 @@ def probe(path: Path) -> dict[str, Any]:
     """
     if is_picture_file(path):
         return {"path": str(path), **_probe_picture(path)}
-    return {"path": str(path), **_probe_container(path)}
+    check_container(path)
+    facts = ask(path, {"ask": "probe"}).facts
+    recipe = facts.get("recipe")
+    return {"path": str(path), **facts, "recipe": recipe if isinstance(recipe, dict) else None}
 
 
 def is_picture_file(path: Path) -> bool:
@@ -70,11 +89,9 @@ def is_picture_file(path: Path) -> bool:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"file '{path}': is not a regular file; give a picture or clip")
-        with path.open("rb") as file:
-            head = file.read(16)
+        head = _head(path)
     except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(f"file '{path}': {why}; check the name") from error
+        raise _unreadable(path, error) from error
     is_picture = head.startswith(_PICTURE_MAGIC)
     most = MAX_PICTURE_BYTES if is_picture else MAX_FILE_BYTES
     if not 0 < status.st_size <= most:
@@ -83,6 +100,22 @@ def is_picture_file(path: Path) -> bool:
     if head[4:8] == b"ftyp" and brand:
         raise InputError(f"file '{path}': is {brand}, which is not read; convert it to png or jpg")
     return is_picture
+
+
+def check_container(path: Path) -> None:
+    """Refuse what is no picture and does not begin as an MP4, MOV or WebM does; nothing is decoded.
+
+    Raises InputError.
+    """
+    try:
+        head = _head(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if head[4:8] not in _MP4_BOXES and not head.startswith(_EBML):
+        raise InputError(
+            f"file '{path}': is neither picture nor clip; give a png, jpg, webp, gif, bmp, tiff, "
+            "mp4 or webm file"
+        )
 
 
 @contextlib.contextmanager
@@ -100,11 +133,11 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         try:
             opened = Image.open(path, formats=_PICTURE_FORMATS)
-        except Image.DecompressionBombError as error:
-            raise too_large(path) from error
+        except Image.DecompressionBombError as error:  # its message has the number of pixels
+            raise too_large(path, re.sub(r"\D+(\d+).*", r"\1 pixels", str(error))) from error
         with opened as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise too_large(path)
+                raise too_large(path, f"{picture.width}x{picture.height}")
             yield picture
 
 
@@ -124,7 +157,7 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise no_frames(path)
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         if stream.width * stream.height > MAX_PIXELS:
-            raise too_large(path)
+            raise too_large(path, f"{stream.width}x{stream.height}")
         yield container, stream
 
 
@@ -152,10 +185,10 @@ def no_frames(path: Path) -> InputError:
     return InputError(f"file '{path}': has no video frames; give a picture or clip")
 
 
-def too_large(path: Path) -> InputError:
+def too_large(path: Path, size: str) -> InputError:
     """The refusal of more pixels than MAX_PIXELS."""
     most = MAX_PIXELS // 1_000_000
-    return InputError(f"file '{path}': too large; give at most {most} million pixels")
+    return InputError(f"file '{path}': {size}: too large; give at most {most} million pixels")
 
 
 def _probe_picture(path: Path) -> dict[str, Any]:
@@ -174,9 +207,13 @@ def _probe_picture(path: Path) -> dict[str, Any]:
         }
 
 
-def _probe_container(path: Path) -> dict[str, Any]:
+def probe_container(path: Path, beat: Beat = rest) -> dict[str, Any]:
+    """Facts of an MP4 or WebM, found in this process: for the decoding child. Raises InputError."""
     with open_container(path) as (container, stream):
-        frames = sum(packet.size > 0 for packet in container.demux(stream))
+        frames = 0
+        for packet in container.demux(stream):
+            frames += packet.size > 0
+            beat()
         rate = stream.average_rate
         return {
             "format": "mp4" if "mp4" in container.format.name else "webm",
@@ -186,6 +223,16 @@ def _probe_container(path: Path) -> dict[str, Any]:
             "fps": round(float(rate), 3) if rate else None,
             "recipe": read_container_recipe(dict(container.metadata)),
         }
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    why = (getattr(error, "strerror", None) or str(error)).lower()
+    return InputError(f"file '{path}': {why}; check the name")
 
 
 def _name(picture: Any) -> str:

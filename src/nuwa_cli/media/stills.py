@@ -13,13 +13,13 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nuwa_cli.media.probe import open_picture
+from nuwa_cli.media.probe import is_animation, open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +30,7 @@ _STDERR = 2
 _ORIENTATION = 0x0112  # the EXIF tag
 _FULL_SCALES = (1, 255, 65535)  # what white may be in floating-point and integer pictures
 _SAME_COLOUR = 2  # a profile that moves no colour further than this is taken for sRGB
+_ONE_FRAME = "moves; only its first frame is used"
 _LATTICE = 9  # colours along each axis that are compared for it
 
 
@@ -59,7 +60,9 @@ def read_picture(path: Path) -> Picture:
     Raises InputError for anything else, for damaged files and for more than MAX_PIXELS.
     """
     with _silence(), open_picture(path) as picture:
-        return decode(picture)
+        moves = is_animation(picture)
+        read = decode(picture)
+    return replace(read, notes=(*read.notes, _ONE_FRAME)) if moves else read
 
 
 def decode(picture: Image.Image) -> Picture:

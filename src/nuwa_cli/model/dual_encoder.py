@@ -9,39 +9,18 @@ has nets of its own, or best-of-N would optimise its own examiner.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nuwa_cli.config import _Config, _require
+from nuwa_cli.config import DualEncoderConfig
 from nuwa_cli.model.convnet import ConvTrunk, shrink
+
+__all__ = ["DualEncoder", "DualEncoderConfig", "contrastive_loss"]
 
 _FIRST_SCALE = math.log(1 / 0.07)
 _MAX_SCALE = math.log(100.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DualEncoderConfig(_Config):
-    """Sizes of the two towers; about 1.4 M parameters as given."""
-
-    text_vocab: int
-    max_text_len: int = 77
-    text_dim: int = 128
-    text_layers: int = 2
-    num_heads: int = 4
-    joint_dim: int = 128
-    image_size: int = 96  # pictures are shrunk to this square
-    widths: tuple[int, ...] = (40, 80, 112)
-    depths: tuple[int, ...] = (2, 2, 2)
-
-    def __post_init__(self) -> None:
-        _require(len(self.widths) == len(self.depths), "widths and depths differ in length")
-        _require(
-            self.text_dim % self.num_heads == 0,
-            f"text_dim {self.text_dim} / num_heads {self.num_heads}",
-        )
 
 
 class DualEncoder(nn.Module):

@@ -1,0 +1,123 @@
+"""Running the installed command as a stranger would, and measuring what it costs to be refused."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fault_tools import Finished, Run, contents, wait
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The installed program, beside the interpreter that runs the tests."""
+    return str(Path(sys.executable).with_name("nuwa"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The folder that commands run in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def nuwa(work: Path, command: str) -> Run:
+    """Run the installed command; `env` adds to the environment (None removes), `limits` are those of
+    the system, `close` are streams to be closed."""
+
+    def run(
+        *words: str | bytes | Path,
+        env: dict[str, str | None] | None = None,
+        limits: dict[int, int] | None = None,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+        timeout: float = 120,
+        before: Callable[[], None] | None = None,
+    ) -> Finished:
+        merged = {**os.environ, **(env or {})}
+
+        def prepare() -> None:
+            for kind, value in (limits or {}).items():
+                resource.setrlimit(kind, (value, value))
+            if before is not None:
+                before()
+
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+        ):
+            given.write(stdin)
+            given.seek(0)
+            process = subprocess.Popen(
+                [command, *words],
+                cwd=cwd or work,
+                env={key: value for key, value in merged.items() if value is not None},
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                preexec_fn=prepare,
+            )
+            seconds, rss = wait(process, timeout)
+            texts = []
+            for file in (out, err):
+                file.seek(0)
+                texts.append(file.read().decode("utf-8", "surrogateescape"))
+        return Finished(process.returncode, *texts, seconds, rss)
+
+    return run
+
+
+@pytest.fixture
+def refuses(nuwa: Run, work: Path) -> Callable[..., Finished]:
+    """Run the installed command and check the whole contract of a refusal: status, one line, nothing
+    changed, nothing left, little time and memory."""
+
+    def run(status: int, why: str, *words: str | bytes | Path, **options: object) -> Finished:
+        before = contents(work)
+        done = nuwa(*words, **options)
+        done.check_refusal(status, why)
+        done.check_cheap()
+        assert contents(work) == before
+        return done
+
+    return run
+
+
+@pytest.fixture
+def inside(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Run:
+    """The same without a process of its own, for long tables of arguments."""
+    from nuwa_cli.cli.app import run
+
+    monkeypatch.chdir(work)
+
+    def call(*words: str | bytes | Path) -> Finished:
+        started = time.process_time()
+        status = run([os.fsdecode(word) for word in words])
+        shown = capfdbinary.readouterr()
+        return Finished(
+            status,
+            shown.out.decode("utf-8", "surrogateescape"),
+            shown.err.decode("utf-8", "surrogateescape"),
+            time.process_time() - started,
+        )
+
+    return call
+
+
+@pytest.fixture
+def model(model_folder: Path, work: Path) -> Path:
+    """A copy of the tiny model that may be damaged, outside of the working folder."""
+    return Path(shutil.copytree(model_folder, work.parent / "model"))
