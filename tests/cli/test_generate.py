@@ -108,9 +108,9 @@ def test_text_is_never_a_template(tiny: Run, inside: Run) -> None:
     assert recipe_of(inside, " odd\n{0}.png")["prompt"] == prompt
 
 
-def test_dry_run_names_everything_and_writes_nothing(inside: Run, work: Path) -> None:
-    words = ("a dog", "a cat", "-n", "2", "-o", "x.jpg", "--model", "none", "--dry-run", "--seed")
-    done = inside("t2i", *words, "3", "--json")
+def test_dry_run_names_everything_and_writes_nothing(tiny: Run, work: Path) -> None:
+    words = ("a dog", "a cat", "-n", "2", "-o", "x.jpg", "--dry-run", "--seed")
+    done = tiny("t2i", *words, "3", "--json")
     outputs = json.loads(done.stdout)["outputs"]
     assert [(o["path"], o["prompt"], o["seed"]) for o in outputs] == [
         ("x-0000.jpg", "a dog", 3),
@@ -118,7 +118,7 @@ def test_dry_run_names_everything_and_writes_nothing(inside: Run, work: Path) ->
         ("x-0002.jpg", "a cat", 3),
         ("x-0003.jpg", "a cat", 4),
     ]
-    seeds = [json.loads(inside("t2i", *words, "random", "--json").stdout) for _ in range(2)]
+    seeds = [json.loads(tiny("t2i", *words, "random", "--json").stdout) for _ in range(2)]
     assert seeds[0]["outputs"][0]["seed"] != seeds[1]["outputs"][0]["seed"]
     assert not list(work.iterdir())
 

@@ -51,7 +51,6 @@ USAGE = [
     (("t2i", "a dog", "-o", "a.mp4"), "no picture format"),
     (("t2i", "a dog", "-o", "a"), "no picture format"),
     (("t2v", "a dog", "-o", "a.png"), "no clip format"),
-    (("t2v", "a dog", "-o", "-"), "output '-'"),
     (("t2v", "a dog", "-n", "2", "-o", "f/%d.png"), "holds one clip"),
     (("t2i", "a dog", "-o", "%d%d.png"), "2 number fields"),
     (("models", "verify", ""), "is no name"),

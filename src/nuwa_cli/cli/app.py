@@ -6,6 +6,7 @@ commands import what they need when they run.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -13,23 +14,32 @@ import typer
 
 import nuwa_cli
 from nuwa_cli.cli import (
+    completion,
+    config_command,
+    doctor,
     edit,
     evaluate,
     extend,
     generate,
     info,
+    manual,
     models,
     palette,
     predict,
+    replay,
+    sheet,
+    show,
     sketch,
     storybook,
     train,
     train_segmenter,
     vocab,
 )
+from nuwa_cli.cli.batch import command as batch
 from nuwa_cli.cli.light import make_light
 from nuwa_cli.cli.main_errors import exit_status, termination_signals
 from nuwa_cli.cli.output import prepare_streams, print_line
+from nuwa_cli.cli.settings_files import NO_SETTINGS, load_settings
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -43,6 +53,9 @@ app = typer.Typer(
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    no_config: Annotated[  # noqa: ARG001  (read before the parser, settings_files)
+        bool, typer.Option("--no-config", help="Read no nuwa.toml and no other config file.")
+    ] = False,
 ) -> None:
     """nuwa t2v "play golf on grass" -o golf.mp4
 
@@ -89,11 +102,19 @@ for command in (
     predict,
     edit,
     extend,
-    storybook,
-    palette,
+    batch,
+    replay,
     info,
+    show,
+    sheet,
+    palette,
     vocab,
+    storybook,
     models,
+    config_command,
+    doctor,
+    completion,
+    manual,
     train,
     train_segmenter,
     evaluate,
@@ -104,13 +125,22 @@ make_light(app)
 
 def run(argv: list[str]) -> int:
     """Run one command line and return the exit status; never raises."""
+    settings = NO_SETTINGS
     try:
         with termination_signals():
             prepare_streams()
             command = typer.main.get_command(app)
-            status = command.main(args=argv, prog_name="nuwa", standalone_mode=False)
+            if "_NUWA_COMPLETE" in os.environ:  # a shell asks what may come next
+                completion.prepare(command)
+            settings = load_settings(command, argv)
+            status = command.main(
+                args=settings.argv,
+                prog_name="nuwa",
+                standalone_mode=False,
+                default_map=settings.default_map,
+            )
             if sys.stdout is not None:
                 sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except BaseException as error:
-        return exit_status(error, argv)
+        return exit_status(settings.blame(error), argv)

@@ -18,6 +18,7 @@ from nuwa_cli.cli.options import (
     check_range,
     takes_options,
 )
+from nuwa_cli.cli.prompt_input import prompt_callback
 from nuwa_cli.cli.region import RegionOptions
 from nuwa_cli.cli.work import Work
 from nuwa_cli.errors import UsageError
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
     from nuwa_cli.tasks.inputs import CompletionEngine
 
 EditPrompt = Annotated[
-    str, typer.Argument(metavar="PROMPT", help="What the result shows.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        help="What the result shows.",
+        show_default=False,
+        callback=prompt_callback,
+    ),
 ]
 ClipFile = Annotated[
     Path, input_argument("VIDEO", "Clip: mp4 webm gif webp apng, a folder, frames/%04d.png.")

@@ -167,6 +167,7 @@ def _extend_picture(
         start,
         (margins.top + height + margins.bottom, margins.left + width + margins.right),
         given=pixels,
+        sources=sources,
         more_prompts=tuple(text for _, text in growth.segments),
         habits=Habits(keep_partial=keep_partial, resume=resume),
     )
@@ -193,7 +194,7 @@ def _extend_clip(work: Work, media: Path, growth: Growth, *, keep_partial: bool)
     if growth.is_empty or length != count:
         check_continuation(length, count)
     margins = Margins() if growth.is_empty else growth.margins(height, width)
-    for path in work.paths:
+    for path in work.paths if work.form is None else ():
         check_format(
             path,
             length,
@@ -218,4 +219,4 @@ def _extend_clip(work: Work, media: Path, growth: Growth, *, keep_partial: bool)
             **work.clip.overrides(),
         )
 
-    draw_clips(work, start, frames, keep_partial=keep_partial)
+    draw_clips(work, start, frames, sources, keep_partial=keep_partial)

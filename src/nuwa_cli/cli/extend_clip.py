@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nuwa_cli.cli.extend_stop import Stop, stopping
+from nuwa_cli.cli.inputs import Source
 from nuwa_cli.cli.main_errors import Terminated
+from nuwa_cli.cli.recall import embedded
+from nuwa_cli.cli.runs import tell_current, up_to_date
+from nuwa_cli.cli.show import Display
+from nuwa_cli.cli.stream_out import send_clip
 from nuwa_cli.cli.work import Work
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.media.naming import is_sequence
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 Start = Callable[["NuwaPipeline", str, int, "OnProgress"], "ClipExtension"]
 """(pipeline, prompt, seed, progress) → a clip that was planned."""
 
+MAX_SHOWN = 200  # frames that --show looks at
 _MAX_SIDE = 16_383  # pixels: no codec of ours holds more
 _FROM_MEMORY = (".gif", ".webp", ".apng")
 
@@ -52,11 +58,23 @@ def check_format(path: Path, frames: int, height: int, width: int) -> None:
         )
 
 
-def draw_clips(work: Work, start: Start, given: Frames, *, keep_partial: bool) -> None:
-    """Load the model and make every output from the frames (T, H, W, 3); with --dry-run say what it
-    would take."""
+def draw_clips(
+    work: Work, start: Start, given: Frames, sources: tuple[Source, ...], *, keep_partial: bool
+) -> None:
+    """Load the model and make every output from the frames (T, H, W, 3) of some files; with --dry-run
+    say what it would take."""
+    work.refuse_together_only("is not for clips that are drawn piece by piece")
+    current = up_to_date(work, sources) if work.output.update else []
+    jobs = [
+        (path, job)
+        for index, (path, job) in enumerate(zip(work.paths, work.jobs, strict=True))
+        if index not in current
+    ]
+    if not jobs:
+        tell_current(work, current)
+        work.finish()
+        return
     pipeline = work.load()
-    jobs = list(zip(work.paths, work.jobs, strict=True))
     if work.output.dry_run:
         for path, (prompt, seed) in jobs:
             _estimate(work, path, pipeline, start, prompt, seed)
@@ -76,9 +94,13 @@ def draw_clips(work: Work, start: Start, given: Frames, *, keep_partial: bool) -
             clip = start(pipeline, prompt, seed, report)
             least = len(given) if clip.num_frames > len(given) else 0
             frames = _Taken(clip.frames(), least if keep_partial else clip.num_frames)
-            recipe = None if work.output.no_metadata else clip.recipe()
+            recipe = embedded(clip.recipe(), work.values_of(work.paths.index(path)))
+            kept = None if work.output.no_metadata else recipe
             try:
-                write_video(path, frames, clip.fps, recipe, force=work.output.force)
+                if work.form is not None:
+                    send_clip(frames, clip.fps, work.form, kept)
+                else:
+                    write_video(path, frames, clip.fps, kept, force=work.force)
             except (KeyboardInterrupt, Terminated):
                 work.voice.note(f"{_how_far(frames, clip)}: nothing is written")
                 raise
@@ -91,11 +113,16 @@ def draw_clips(work: Work, start: Start, given: Frames, *, keep_partial: bool) -
                 "seed": seed,
                 "seconds": round(time.monotonic() - started, 3),
                 **_sizes(clip),
-                **_inside(path, given, clip),
-                "recipe": clip.recipe(),
+                **({} if work.form is not None else _inside(path, given, clip)),
+                "recipe": recipe,
             }
             work.voice.result(path, facts)
+            if work.output.show and work.form is None:
+                with progress.aside():
+                    shown = read_clip(path, max_frames=MAX_SHOWN).frames
+                    Display(work.voice.note).show(shown, str(path), clip.fps)
             stop.check()
+    tell_current(work, current)
     work.finish(pipeline)
 
 

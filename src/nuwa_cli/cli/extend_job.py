@@ -15,6 +15,7 @@ import numpy as np
 
 from nuwa_cli.cli.extend_stop import Stop
 from nuwa_cli.cli.main_errors import Terminated
+from nuwa_cli.cli.recall import embedded
 from nuwa_cli.cli.work import Work
 from nuwa_cli.errors import InputError, OutputError
 from nuwa_cli.media.atomic import check_output
@@ -54,9 +55,10 @@ class Job:
     ) -> None:
         self.work, self.path, self.extension = work, path, extension
         self.habits, self.stop, self.progress = habits, stop, progress
-        self.recipe = extension.recipe()
+        index = work.paths.index(path)
+        self.recipe = embedded(extension.recipe(), work.values_of(index))
         self.done = 0  # steps
-        self.force = work.output.force
+        self.force = work.force
 
     def make(self, given: Rows | None) -> dict[str, Any]:
         """Draw and write the picture, unless that was done before; facts of it."""

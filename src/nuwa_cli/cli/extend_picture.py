@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 
 from nuwa_cli.cli.extend_job import Habits, Job, sizes
 from nuwa_cli.cli.extend_stop import stopping
+from nuwa_cli.cli.inputs import Source
+from nuwa_cli.cli.runs import tell_current, up_to_date
+from nuwa_cli.cli.show import Display
 from nuwa_cli.cli.work import Work
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.png_stream import Rows
 from nuwa_cli.media.probe import MAX_PIXELS
+from nuwa_cli.media.reading import read_picture
 from nuwa_cli.media.strip_store import check_space
 
 if TYPE_CHECKING:
@@ -52,15 +56,31 @@ def draw_large(
     size: tuple[int, int],
     *,
     given: Rows | None = None,
+    sources: tuple[Source, ...] = (),
     more_prompts: tuple[str, ...] = (),
     habits: Habits,
 ) -> None:
     """Load the model and make every output of `size` (height, width); with --dry-run say what it
-    would take. `given` (H, W, 3) is the input whose pixels stand in the result."""
+    would take. `given` (H, W, 3) is the input whose pixels stand in the result, `sources` are the files
+    it was read from."""
+    if work.form is not None:
+        raise UsageError(
+            "output '-': a picture that is drawn patch by patch goes to a file; give a file name"
+        )
+    work.refuse_together_only("is not for pictures that are drawn patch by patch")
     for path in work.paths:
         check_format(path, *size)
+    current = up_to_date(work, sources) if work.output.update else []
+    jobs = [
+        (path, job)
+        for index, (path, job) in enumerate(zip(work.paths, work.jobs, strict=True))
+        if index not in current
+    ]
+    if not jobs:
+        tell_current(work, current)
+        work.finish()
+        return
     pipeline = work.load(more_prompts)
-    jobs = list(zip(work.paths, work.jobs, strict=True))
     if work.output.dry_run:
         for path, (prompt, seed) in jobs:
             _estimate(work, path, pipeline, start, prompt, seed)
@@ -78,8 +98,12 @@ def draw_large(
             progress.next()
             seconds = round(time.monotonic() - started, 3)
             about = {"prompt": prompt, "seed": seed, "seconds": seconds}
-            work.voice.result(path, {**about, **facts, "recipe": extension.recipe()})
+            work.voice.result(path, {**about, **facts, "recipe": job.recipe})
+            if work.output.show:
+                with progress.aside():
+                    Display(work.voice.note).show(read_picture(path).pixels[None], str(path))
             stop.check()
+    tell_current(work, current)
     work.finish(pipeline)
 
 

@@ -12,15 +12,18 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from nuwa_cli.cli.prompt_input import prompt_callback
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
+from nuwa_cli.media.naming import output_path
 
 DEFAULT_SEED = 0
 MAX_SEED = 2**63 - 1
@@ -29,33 +32,103 @@ MAX_BEST_OF = 1_000
 MAX_FRAMES = 10_000
 MAX_FPS = 120.0
 
-Prompts = Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to make.")]
+_GIVEN: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
+
+Prompts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PROMPT",
+        help="What to make; {a|b} = both; - or @FILE = one prompt a line.",
+        callback=prompt_callback,
+    ),
+]
 OptionalPrompt = Annotated[
-    str | None, typer.Argument(metavar="PROMPT", help="What it shows.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="PROMPT", help="What it shows.", show_default=False, callback=prompt_callback
+    ),
 ]
 SeedText = Annotated[str, typer.Option("--seed", metavar="N|random", help="Same seed, same file.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """Where results go, and what is said about them."""
+class FileOptions:
+    """Where a result goes, and what is said about it."""
 
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="File to write; its suffix picks the format."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            parser=output_path,
+            help="File to write; its suffix picks the format.",
+        ),
     ]
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace an existing file.")] = False
     no_metadata: Annotated[
         bool, typer.Option("--no-metadata", help="Do not embed the recipe in the file.")
     ] = False
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and name the files; write none.")
+        bool, typer.Option("--dry-run", help="Check everything, say what it takes; write nothing.")
     ] = False
     json: JsonFlag = False
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="No progress and no notes on stderr.")
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(FileOptions):
+    """The same for commands that draw with a model; `-o -` is stdout."""
+
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FMT",
+            help="Format of -o - (stdout): png jpg webp mp4 webm y4m gif.",
+        ),
+    ] = None
+    update: Annotated[
+        bool, typer.Option("--update", help="Make only what its recipe says is out of date.")
+    ] = False
+    depfile: Annotated[
+        Path | None,
+        typer.Option("--depfile", metavar="FILE", help="Also write what make needs to know."),
+    ] = None
+    show: Annotated[bool, typer.Option("--show", help="Show results in the terminal as well.")] = (
+        False
+    )
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", metavar="FILE", help="Also put all results on one picture."),
+    ] = None
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="FILE", help="Picture of what there is, as it is made."),
+    ] = None
+    max_memory: Annotated[
+        str | None,
+        typer.Option("--max-memory", metavar="SIZE", help="Refuse to take more: 2G, 800M."),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="Options of [presets.NAME] in nuwa.toml."),
+    ] = None
+    json_stream: Annotated[
+        bool, typer.Option("--json-stream", help="Print events as JSON lines while it works.")
+    ] = False
+
+    def check(self) -> None:
+        """Raise UsageError for what goes not together."""
+        if self.json and self.json_stream:
+            raise UsageError("json-stream: not with --json; the last event is the same result")
+        if self.max_memory is not None:
+            from nuwa_cli.cli.plan import parse_size_bytes
+
+            parse_size_bytes(self.max_memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +150,11 @@ class DrawOptions:
     ] = None
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="Follow the prompt harder; 1 = off.")
+    ] = None
+
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="OPTION=A,B,…", help="One result for each of the values."),
     ] = None
 
     def first_seed(self) -> int:
@@ -199,6 +277,11 @@ def check_range(what: str, value: float, low: float, high: float) -> None:
         raise UsageError(f"{what} '{value}': out of range; give {low:g} … {high:g}")
 
 
+def given_values() -> dict[str, Any]:
+    """Parameters of the running command whose values differ from their defaults, whoever gave them."""
+    return dict(_GIVEN.get() or {})
+
+
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take option groups (dataclasses) as single parameters."""
     hints = get_type_hints(command, include_extras=True)
@@ -214,11 +297,20 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> None:
+        given = {
+            parameter.name: values[parameter.name]
+            for parameter in parameters
+            if values[parameter.name] != parameter.default
+        }
         arguments = {
             name: group(**{f.name: values.pop(f.name) for f in dataclasses.fields(group)})
             for name, group in groups.items()
         }
-        command(**arguments, **values)
+        token = _GIVEN.set(given)
+        try:
+            command(**arguments, **values)
+        finally:
+            _GIVEN.reset(token)
 
     # The parser reads both; the wrapped function would lead it back to the groups.
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nuwa_cli.cli.inputs import Source, source_of
+from nuwa_cli.cli.inputs import Source, input_callback, source_of
+from nuwa_cli.cli.rehearsal import is_rehearsal
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.atomic import check_output
 from nuwa_cli.media.naming import check_suffix
@@ -37,7 +38,12 @@ class RegionOptions:
     ] = None
     mask: Annotated[
         Path | None,
-        typer.Option("--mask", metavar="FILE", help="Repaint what is white in this picture."),
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="Repaint what is white in this picture.",
+            callback=input_callback,
+        ),
     ] = None
     alpha: Annotated[
         bool, typer.Option("--alpha", help="Repaint what is transparent in the input.")
@@ -88,7 +94,7 @@ class RegionOptions:
     ) -> None:
         """Write the picture (H, W, 3) with its region (H, W) marked, if asked for, in a dry run
         too: that is what a dry run of an edit is for."""
-        if self.mask_preview is None:
+        if self.mask_preview is None or is_rehearsal():
             return
         from nuwa_cli.compositing.regions import preview
         from nuwa_cli.media.image import write_image

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nuwa_cli.cli.inputs import input_argument, source_of
+from nuwa_cli.cli.inputs import input_argument, input_callback, source_of
 from nuwa_cli.cli.options import (
     ClipOptions,
     FitOptions,
@@ -31,7 +31,12 @@ MovingSketch = Annotated[
 ]
 LastSketch = Annotated[
     Path | None,
-    typer.Option("--to", metavar="FILE", help="Last sketch; those between are made up."),
+    typer.Option(
+        "--to",
+        metavar="FILE",
+        help="Last sketch; those between are made up.",
+        callback=input_callback,
+    ),
 ]
 Snap = Annotated[
     bool, typer.Option("--snap", help="Take the nearest class for every unknown colour.")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nuwa_cli.cli.options import OutputOptions, SeedText, parse_seed, takes_options
+from nuwa_cli.cli.options import FileOptions, SeedText, given_values, parse_seed, takes_options
 from nuwa_cli.cli.output import Output, prepare_outputs
+from nuwa_cli.cli.recall import embedded
 from nuwa_cli.media.naming import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 @takes_options
 def storybook(
-    output: OutputOptions,
+    output: FileOptions,
     seed: SeedText = "0",
     sketch: Annotated[
         Path | None, typer.Option("--sketch", help="Also write the class map of every pixel.")
@@ -50,15 +51,16 @@ def storybook(
     wanted = [path for path in (output.output, sketch) if path is not None]
     kinds = [kind_of(path) for path in wanted]
     for path, kind in zip(wanted, kinds, strict=True):
-        prepare_outputs(path, kind, 1, force=output.force)
+        prepare_outputs(path, kind, [("", number)], force=output.force)
     split = "held_out" if held_out else "train"
     if not output.dry_run:
         spec, pictures = _render(number, world, split, sprites)
         captions = _captions(spec, number)
         voice.note(f"scene: {captions['en']} / {captions['zh']}")
-        recipe = _recipe(number, world, split, captions)
-        for path, kind, frames in zip(wanted, kinds, pictures, strict=False):
-            _write(path, kind, frames, spec.fps, output, recipe)
+        recipe = embedded(_recipe(number, world, split, captions), given_values())
+        recipes = [recipe, {**recipe, "part": "sketch"}]
+        for path, kind, frames, own in zip(wanted, kinds, pictures, recipes, strict=False):
+            _write(path, kind, frames, spec.fps, output, own)
             voice.result(path, {"seed": number, "captions": captions, "labels": spec.labels})
     else:
         for path in wanted:
@@ -110,13 +112,13 @@ def _recipe(seed: int, world: str, split: str, captions: dict[str, str]) -> Reci
 
 
 def _write(
-    path: Path, kind: Kind, frames: Frames, fps: float, output: OutputOptions, recipe: Recipe
+    path: Path, kind: Kind, frames: Frames, fps: float, output: FileOptions, recipe: Recipe
 ) -> None:
     from nuwa_cli.media.image import write_image
     from nuwa_cli.media.video import write_video
 
-    embedded = None if output.no_metadata else recipe
+    kept = None if output.no_metadata else recipe
     if kind == "video":
-        write_video(path, frames, fps, embedded, force=output.force)
+        write_video(path, frames, fps, kept, force=output.force)
     else:
-        write_image(path, frames[len(frames) // 2], embedded, force=output.force)
+        write_image(path, frames[len(frames) // 2], kept, force=output.force)

@@ -42,6 +42,11 @@ class Fit:
     window: tuple[int, int, int, int]
     size: int
 
+    @property
+    def part(self) -> tuple[int, int, int, int]:
+        """The part of the source that the square shows: (left, top, right, bottom)."""
+        return self._shown()[0]
+
     def frames(self, frames: _Pixels) -> _Pixels:
         """Source frames (T, h, w, 3) to (T, S, S, 3), smoothly; padding repeats edge colours."""
         return self._square(frames, lambda frame, box, size: _resample(frame, box, size))

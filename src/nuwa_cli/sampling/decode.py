@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nuwa_cli.config import SamplingConfig
-from nuwa_cli.errors import UsageError
+from nuwa_cli.errors import EnvironmentFault, UsageError
 from nuwa_cli.model.condition import Condition, cat_conditions
 from nuwa_cli.model.encoder import EncodedCondition
 from nuwa_cli.model.nuwa import Nuwa
@@ -242,12 +242,18 @@ def _decode_wave(
     persistences: Sequence[Persistence],
 ) -> DecodedWave:
     logits = model.decode_step(wave, state).double()  # (items · streams, n, v)
-    logits = logits.unflatten(0, (len(items), -1))
+    logits = logits.view(len(items), -1, *logits.shape[1:])
     combined = logits[:, 0]
     if logits.shape[1] > 1:
         combined = guide(combined, logits[:, 1], sampling.guidance_scale)
     frame, row, column = wave.coords.unbind(dim=1)
     place = (frame * grid.height + row) * grid.width + column
+    if not bool(torch.isfinite(combined).all()):
+        number = model.head.weight
+        raise EnvironmentFault(
+            f"model: the numbers of frame {int(frame[0])} are not finite on {number.device.type} in "
+            f"{str(number.dtype).removeprefix('torch.')}; try --dtype float32"
+        )
     favored = [
         persistence.favor(own, wave.coords)
         for own, persistence in zip(combined, persistences, strict=True)

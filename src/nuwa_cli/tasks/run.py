@@ -11,7 +11,7 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.model.condition import Condition, cat_conditions
 from nuwa_cli.model.nuwa import Nuwa
-from nuwa_cli.sampling.decode import generate, generate_tokens
+from nuwa_cli.sampling.decode import generate
 from nuwa_cli.sampling.events import Progress
 from nuwa_cli.sampling.persistence import Expectation
 from nuwa_cli.tasks.layouts import plan_layout, seen_view
@@ -19,6 +19,9 @@ from nuwa_cli.tasks.plan import Plan
 
 OnProgress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of the current output."""
+
+OnTokens = Callable[[int, int, Tensor], None]
+"""Called with (number of the sample, number of the frame, its tokens (h, w)) when a frame is complete."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -78,6 +81,7 @@ def run_plans(
     *,
     together: int = 1,
     on_progress: OnProgress | None = None,
+    on_frame: OnTokens | None = None,
 ) -> list[Tensor]:
     """Tokens int64 (t, h, w) of several samples, on the CPU; like ones are decoded `together`, and each is
     what it would be alone."""
@@ -89,7 +93,7 @@ def run_plans(
         alike.setdefault(_likeness(plan, sampling, condition), []).append(index)
     results: dict[int, Tensor] = {}
     for group in alike.values():
-        done = len(results)
+        done = len(results)  # before those of this group are entered
 
         def report(event: Progress, done: int = done, group: list[int] = group) -> None:
             if on_progress is not None:
@@ -98,7 +102,7 @@ def run_plans(
 
         first, sampling = samples[group[0]]
         known = [samples[index][0].known_tokens for index in group]
-        tokens = generate_tokens(
+        frames = generate(
             model,
             cat_conditions([prepared[index] for index in group]),
             first.grid,
@@ -109,7 +113,12 @@ def run_plans(
             together=together,
             on_event=report,
         )
-        results.update(zip(group, tokens, strict=True))
+        results.update((index, torch.empty(first.grid.sides, dtype=torch.int64)) for index in group)
+        for frame in frames:
+            index = group[frame.sample]
+            results[index][frame.index] = frame.tokens
+            if on_frame is not None:
+                on_frame(index, frame.index, frame.tokens)
     return [results[index] for index in range(len(samples))]
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from nuwa_cli.errors import InputError
+from nuwa_cli.errors import InputError, OutputError
 
 _TENSORS = "tensors.safetensors"
 _STATE = "state.json"
@@ -43,27 +43,40 @@ def _sync_folder(folder: Path) -> None:
 def save_checkpoint(
     run_dir: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any], keep: int
 ) -> Path:
-    """Write `run_dir/step-NNNNNN` atomically and remove all but the newest `keep`."""
+    """Write `run_dir/step-NNNNNN` atomically and remove all but the newest `keep`.
+
+    Raises OutputError when the file system refuses; the earlier checkpoints are whole then.
+    """
     final = run_dir / f"step-{step:06d}"
     temporary = run_dir / f".step-{step:06d}.part"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    try:
+        _fill(temporary, step, tensors, state)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+        _sync_folder(run_dir)
+        for old in list_checkpoints(run_dir)[:-keep]:
+            shutil.rmtree(old)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise OutputError(f"checkpoint '{final}': {why}; free some space, and go on") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def _fill(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    folder.mkdir(parents=True)
     data = dump_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
-    _write(temporary / _TENSORS, data)
+    _write(folder / _TENSORS, data)
     record = {
         **state,
         "step": step,
         "tensors": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
     }
-    _write(temporary / _STATE, json.dumps(record, indent=1, ensure_ascii=False).encode())
-    _sync_folder(temporary)
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.rename(final)
-    _sync_folder(run_dir)
-    for old in list_checkpoints(run_dir)[:-keep]:
-        shutil.rmtree(old)
-    return final
+    _write(folder / _STATE, json.dumps(record, indent=1, ensure_ascii=False).encode())
+    _sync_folder(folder)
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nuwa_cli.errors import EnvironmentFault, UsageError
+from nuwa_cli.media.locks import hold
 from nuwa_cli.training.batches import make_batches
 from nuwa_cli.training.checkpoint import latest_checkpoint, save_checkpoint
 from nuwa_cli.training.plot import plot_log
@@ -48,7 +49,17 @@ class Run:
         """Advance to the recipe's last step, `stop_at`, or the end of the time budget.
 
         Returns the number of steps done in all. A checkpoint is always written at the end.
+        Raises EnvironmentFault while another process trains in the same folder.
         """
+        lock = hold(
+            self.run_dir / ".lock", f"run '{self.run_dir}'", "wait, or use another --run-dir"
+        )
+        try:
+            return self._train(budget_minutes, stop_at)
+        finally:
+            lock.release()
+
+    def _train(self, budget_minutes: float | None, stop_at: int | None) -> int:
         last = min(self.recipe.steps, stop_at or self.recipe.steps)
         started, bad_steps, log = time.monotonic(), 0, _Log(self.run_dir / "log.jsonl", self.step)
         batches = make_batches(self.stage.batch, range(self.step, last), self.workers)

@@ -14,13 +14,20 @@ from PIL import Image
 from nuwa_cli.errors import InputError
 from nuwa_cli.media import probe as probe_module
 from nuwa_cli.media import reading
-from nuwa_cli.media.reading import Clip, kind_of, read_clip
+from nuwa_cli.media.reading import Clip, ClipOptions, kind_of, read_clip_here
+from nuwa_cli.media.reading import read_clip as read_clip_in_a_child
 from nuwa_cli.media.video import write_video
 
 Array = np.ndarray[Any, Any]
 
 STEP = 18  # of brightness from frame to frame
+NO_OPTIONS: ClipOptions = {"fps": None, "max_frames": None, "start": 0.0, "from_end": False}
 KINDS = ("a.mp4", "a.webm", "a.gif", "a.webp", "a.apng", "f/%04d.png")
+
+
+def read_clip(path: Path, **options: Any) -> Clip:
+    """In this process, which is faster and can be looked into."""
+    return read_clip_here(path, ClipOptions(**{**NO_OPTIONS, **options}))
 
 
 def numbered(count: int = 13, height: int = 36, width: int = 52) -> Array:
@@ -229,7 +236,7 @@ def test_sound_is_no_clip(tmp_path: Path) -> None:
         sound.rate = 44100
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
-    for read in (read_clip, kind_of):
+    for read in (read_clip, read_clip_in_a_child):
         with pytest.raises(InputError, match="no video frames"):
             read(tmp_path / "a.mp4")
 

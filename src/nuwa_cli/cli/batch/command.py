@@ -1,0 +1,107 @@
+"""`nuwa batch`: many jobs of any kind with one model, checked first, resumable, told line by line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nuwa_cli.cli.options import JsonFlag, ModelOptions, check_range, takes_options
+from nuwa_cli.errors import UsageError
+
+JobFiles = Annotated[
+    list[Path],
+    typer.Argument(metavar="JOBS", help="Job files: .jsonl .csv .toml, or - for JSON lines."),
+]
+
+_MAX_WORKERS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """Where results go, what happens when a job fails, and who works."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Folder for outputs; it is made."),
+    ] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest", metavar="FILE", help="Result list; JOBS.results.jsonl if not given."
+        ),
+    ] = None
+    keep_going: Annotated[
+        bool, typer.Option("-k", "--keep-going", help="Do the other jobs when one fails.")
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip jobs that an earlier run did; same files.")
+    ] = False
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace existing files.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check every job and name the files; write none.")
+    ] = False
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes that draw.")] = 1
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS|local", help="Spread the jobs over a Ray cluster."),
+    ] = None
+    json: JsonFlag = False
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="No progress and no notes on stderr.")
+    ] = False
+
+    def check(self) -> None:
+        """Raise UsageError for options that cannot be meant."""
+        check_range("workers", self.workers, 1, _MAX_WORKERS)
+        if self.resume and self.force:
+            raise UsageError("resume: with --force nothing is kept; leave one of them out")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `nuwa batch` to the command line."""
+    app.command("batch", short_help="Do many jobs from a file with one model.")(batch)
+
+
+@takes_options
+def batch(
+    context: typer.Context, jobs: JobFiles, options: BatchOptions, model: ModelOptions
+) -> None:
+    """nuwa batch jobs.jsonl -o out --keep-going
+
+    Do many jobs of any kind: one model is loaded, and like jobs are drawn together. A job
+    names its command and options by their long names; every file is byte for byte that of
+    the single call. All jobs are checked before the first one runs, and a job may read
+    what an earlier one makes.
+
+    \b
+    {"command": "t2i", "prompt": "a dog", "output": "dog.png", "seed": [1, 2]}
+    {"command": "edit", "image": "dog-0000.png", "prompt": "a hat", "box": "0,0,50%,50%",
+     "output": "hat.png"}                          (each job on one line)
+
+    \b
+    .jsonl  a first line {"defaults": {"num": 4}} is for all jobs
+    .csv    the first row has the names; an empty cell is not given
+    .toml   [defaults], and a [[jobs]] table each
+
+    A list for an option that takes one value gives a job for each combination. Names may
+    have the fields {job} {seed} {slug} {index} and those of such options: {guidance}-{seed}.png.
+    The result list has a line of JSON for every job; --resume trusts it, after any kill.
+
+    \b
+    nuwa batch jobs.csv --resume
+    nuwa batch jobs.toml --workers 2 --json > result.json
+    jq -c '.prompts[] | {command: "t2i", prompt: .}' story.json | nuwa batch - -o pictures
+    """
+    options.check()
+
+    from nuwa_cli.cli.batch.office import run_batch
+
+    typed = {
+        name: value
+        for name, value in vars(model).items()
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+    run_batch(jobs, options, defaults=typed)
