@@ -12,7 +12,7 @@ WEIGHTS := weights/storybook
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo examples test test-all check format bench sprites storybook \
+.PHONY: help setup demo examples test test-all torture check format bench sprites storybook \
         train-tokenizer train-joins train-sketch train-model train-reranker train-evaluator train-segmenter export eval clean
 
 help: ## list the targets
@@ -39,6 +39,9 @@ test: setup ## the tests (minutes)
 
 test-all: setup ## the slow tests too
 	$(BIN)/python -m pytest -n 2 -m 'not gpu'
+
+torture: setup ## the fault table with the large numbers (an hour)
+	NUWA_TORTURE=1 $(BIN)/python -m pytest tests/robustness
 
 check: setup ## lint, format and types
 	$(BIN)/ruff check src tests benchmarks examples
