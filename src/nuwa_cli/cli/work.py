@@ -146,7 +146,8 @@ class Work:
 
     def draw(self, given: Given | None = None, facts: Facts | None = None) -> None:
         """Make every output, or leave that to whoever waits for the run (`rehearsal.deferred`)."""
-        from nuwa_cli.cli.runs import Run, draw_runs, raise_error
+        from nuwa_cli.cli.drawing import draw_runs, raise_error
+        from nuwa_cli.cli.runs import Run
 
         run = Run(self, given, facts)
         waiting = waiting_runs()
