@@ -120,7 +120,6 @@ def test_guidance_and_length_cost(planned: Callable[..., Plan]) -> None:
     assert planned().seconds > plain.seconds
     memory = [peak_memory(planned(Wish(num_frames=count))) for count in (1, 2, 10, 100, 1000)]
     assert memory == sorted(memory)
-    assert peak_memory(planned(dtype="float32")) > peak_memory(planned())
     assert peak_memory(planned(*[Wish()] * 8)) > peak_memory(planned())
 
 
@@ -274,6 +273,7 @@ def test_advice_names_what_was_given() -> None:
     advice = memory_advice("t2v", given)
     for option in ("--frames 24", "--best-of 2", "--num 1", "--dtype bfloat16", "--device cpu"):
         assert option in advice
+    assert "bfloat16" not in memory_advice("t2v", {"dtype": "float32"})  # on a CPU it takes more
     assert "fewer --frames" in memory_advice("t2v", {})
     assert memory_advice("t2i", {"frames": 1}).startswith("close other programs")
 

@@ -21,7 +21,7 @@ import platform
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from nuwa_cli.errors import NuwaError
 
@@ -202,18 +202,20 @@ def _pace(value: Any) -> Pace | None:
     """An entry of the file, or None for anything that was never written by us."""
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), dict):
         return None
-    tasks = value["tasks"]
-    paces = [value.get("overall"), *tasks.values()]
-    low, high = _BOUNDS
-    start, runs = value.get("start"), value.get("runs")
-    if not all(_is_number(pace) and low <= pace <= high for pace in paces):
+    tasks, runs = value["tasks"], value.get("runs")
+    overall, start = value.get("overall"), value.get("start")
+    if not (_is_pace(overall) and all(_is_pace(pace) for pace in tasks.values())):
         return None
     if not (_is_number(start) and 0 < start <= _MAX_START and type(runs) is int and runs > 0):
         return None
-    return Pace(start, paces[0], tasks, runs)
+    return Pace(start, overall, tasks, runs)
 
 
-def _is_number(value: Any) -> bool:
+def _is_pace(value: Any) -> TypeGuard[float]:
+    return _is_number(value) and _BOUNDS[0] <= value <= _BOUNDS[1]
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -102,9 +102,8 @@ def memory_advice(command: str, values: Mapping[str, Any]) -> str:
         advice.append(f"--frames {frames // 2}")
     if isinstance(values.get("best_of"), int) and values["best_of"] > 1:
         advice.append(f"--best-of {values['best_of'] // 2}")
-    if values.get("dtype") == "float32":
-        advice.append("--dtype bfloat16")
     if str(values.get("device", "")).startswith("cuda"):
+        advice += ["--dtype bfloat16"] if values.get("dtype") == "float32" else []
         advice.append("--device cpu")
     if isinstance(number, int) and number > 1:
         advice.append("--num 1")

@@ -235,7 +235,8 @@ def _first_word(words: list[str]) -> int | None:
 
 def _command(group: Any, words: list[str]) -> tuple[str, Any]:
     """("train model", the command) that the words call; None where there is no such."""
-    path, command = [], group
+    path: list[str] = []
+    command = group
     for word in words[_first_word(words) :]:
         children = getattr(command, "commands", None)
         if not children:
