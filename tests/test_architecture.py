@@ -110,7 +110,11 @@ def test_no_code_is_loaded_from_files() -> None:
 def test_files_are_written_by_the_one_writer() -> None:
     """Below training nothing but media/atomic.py opens a file for writing."""
     writes = re.compile(r"""open\([^)]*["'][wax]b?\+?["']|\.write_(text|bytes)\(|save_file\(""")
-    allowed = {"atomic.py", "main_errors.py"}  # the crash log is written when all else failed
+    allowed = {
+        "atomic.py",
+        "main_errors.py",  # the crash log is written when all else failed
+        "video.py",  # an encoder opens the pending file itself
+    }
     found = [
         path.name
         for path in FILES

@@ -11,9 +11,9 @@ def main() -> None:
     """Run the command line and leave with its exit status."""
     try:
         from nuwa_cli.cli.app import run
-        from nuwa_cli.cli.main_errors import leave
+        from nuwa_cli.cli.main_errors import can_run, leave
 
-        leave(run(sys.argv[1:]))
+        leave(run(sys.argv[1:]) if can_run(sys.argv[1:]) else 5)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -154,7 +154,7 @@ def test_keep_going(tiny: Run, work: Path) -> None:
     assert notes[-1] == "nuwa: batch: 2 of 4 jobs failed; see 'jobs.results.jsonl'"
     assert notes[0].startswith("nuwa: jobs 'jobs.jsonl' line 2: ")
     assert "'bad.png'" in notes[0]
-    assert notes[1].startswith("nuwa: jobs 'jobs.jsonl' line 3: job 1, whose file it reads, failed")
+    assert notes[1].startswith("nuwa: jobs 'jobs.jsonl' line 3: line 2 failed, whose file it reads")
     lines = {line["job"]: line for line in results_of(work)}
     assert [lines[job]["status"] for job in range(4)] == ["done", "failed", "failed", "done"]
     assert [lines[job]["exit"] for job in range(4)] == [0, 3, 3, 0]

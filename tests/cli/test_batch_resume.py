@@ -115,7 +115,10 @@ def test_kill_9(command: str, model_folder: Path, work: Path, tiny: Run) -> None
     assert media_of(fresh) == made
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_signals(
     command: str, model_folder: Path, work: Path, tiny: Run, number: signal.Signals, status: int
 ) -> None:

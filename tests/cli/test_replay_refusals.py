@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import nuwa_cli
+from nuwa_cli.cli.app import run
 from nuwa_cli.cli.recall import argv_of, parameters_of
 from nuwa_cli.errors import InputError
 from nuwa_cli.media.image import write_image
@@ -26,10 +27,19 @@ Run = Callable[..., Any]
 CLIP = np.zeros((3, 32, 32, 3), dtype=np.uint8)
 
 
+@pytest.fixture(scope="module")
+def picture(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture as the tiny model makes it."""
+    path = tmp_path_factory.mktemp("made") / "a.png"
+    words = ["t2i", "a dog", "--seed", "3", "--top-k", "9", "--model", str(model_folder)]
+    assert run([*words, "-o", str(path)]) == 0
+    return path
+
+
 @pytest.fixture
-def made(tiny: Run, work: Path) -> dict[str, Any]:
-    """A picture `a.png` as the tiny model makes it; returns its recipe."""
-    assert tiny("t2i", "a dog", "--seed", "3", "--top-k", "9", "-o", "a.png").status == 0
+def made(picture: Path, work: Path) -> dict[str, Any]:
+    """It lies in `a.png`; returns its recipe."""
+    shutil.copy(picture, work / "a.png")
     recipe: dict[str, Any] = probe(work / "a.png")["recipe"]
     return recipe
 
@@ -144,6 +154,11 @@ def test_files_without_a_recipe(inside: Run, work: Path) -> None:
     inside("replay", "--check", "b.png").check_refusal(3, "b.png")
     inside("replay", "none.png").check_refusal(3, "no such file")
     inside("replay", "f/%02d.png").check_refusal(3, "no such frames")
+
+
+def test_by_products_are_refused_not_doubted(tiny: Run, work: Path, made: dict[str, Any]) -> None:
+    for change in ({"part": "sketch"}, {"command": "sheet"}):
+        tiny("replay", "--check", rewrite(work, {**made, **change})).check_refusal(3, "its recipe")
 
 
 def test_a_check_of_many_goes_on(tiny: Run, work: Path, made: dict[str, Any]) -> None:

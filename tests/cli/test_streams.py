@@ -54,7 +54,7 @@ def decode(media: bytes) -> list[np.ndarray[Any, Any]]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-@pytest.mark.parametrize("form", [None, "png", "jpg", "webp"])
+@pytest.mark.parametrize("form", [None, "jpg"])
 def test_a_picture_is_what_a_file_would_be(stream: Run, work: Path, form: str | None) -> None:
     words = () if form is None else ("--format", form)
     sent = stream("t2i", "a dog", "--seed", "3", "-o", "-", *words)
@@ -76,7 +76,7 @@ def test_a_clip_is_fragmented_mp4_with_its_recipe(stream: Run, inside: Run, work
     assert b"nuwa.recipe" in sent.media and b"nuwa.recipe" not in bare
 
 
-@pytest.mark.parametrize("form", ["webm", "y4m", "gif", "webp", "apng"])
+@pytest.mark.parametrize("form", ["webm", "y4m", "gif"])
 def test_other_formats_of_a_clip(stream: Run, form: str) -> None:
     sent = stream(*CLIP, "--format", form)
     assert (sent.status, sent.stderr) == (0, "")
@@ -110,6 +110,18 @@ def test_a_clip_that_goes_on_is_sent(stream: Run, work: Path) -> None:
     sent = stream("extend", "a.mp4", "--frames", "8", "-o", "-", "--quiet")
     assert (sent.status, sent.stderr) == (0, "")
     assert len(decode(sent.media)) == 8
+
+
+def test_an_edit_is_sent(stream: Run, work: Path) -> None:
+    (work / "a.png").write_bytes(stream("t2i", "a dog", "-o", "-").media)
+    words = ("edit", "a.png", "a cat", "--box", "8,8,16,16", "-q", "-o")
+    sent = stream(*words, "-")
+    assert (sent.status, sent.stderr) == (0, "")
+    assert stream(*words, "b.png").status == 0
+    assert sent.media == (work / "b.png").read_bytes()
+    (work / "a.mp4").write_bytes(stream(*CLIP).media)
+    sent = stream("vedit", "a.mp4", "a cat", "--frames", "4", "-q", "-o", "-")
+    assert (sent.status, sent.stderr, len(decode(sent.media))) == (0, "", 4)
 
 
 REFUSED = [
@@ -196,7 +208,7 @@ def test_a_player_sees_the_first_frames_of_a_clip_without_end(started: Run) -> N
         sent += os.read(process.stdout.fileno(), 1 << 16)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=30)
+    rest, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, b"")
     fragments = (sent + rest).count(b"moof")
     assert 6 <= len(decode(bytes(sent + rest))) <= fragments < 1000

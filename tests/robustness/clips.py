@@ -25,6 +25,12 @@ def frames(count: int = 6, height: int = 32, width: int = 48) -> np.ndarray[Any,
     return np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).copy()
 
 
+def predict(name: str | Path, model: Path) -> tuple[str | Path, ...]:
+    """The command line that decodes a clip, and draws nothing."""
+    words = ("predict", name, "-o", "out.mp4", "--frames", "9", "--dry-run")
+    return (*words, "--model", model)
+
+
 def write(
     path: Path,
     pictures: np.ndarray[Any, Any] | None = None,

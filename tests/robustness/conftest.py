@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,7 @@ def nuwa(work: Path, command: str) -> Run:
             if before is not None:
                 before()
 
-        with (
-            tempfile.TemporaryFile() as given,
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as err,
-        ):
+        with tempfile.TemporaryFile() as given:
             given.write(stdin)
             given.seek(0)
             process = subprocess.Popen(
@@ -64,15 +61,14 @@ def nuwa(work: Path, command: str) -> Run:
                 cwd=cwd or work,
                 env={key: value for key, value in merged.items() if value is not None},
                 stdin=given,
-                stdout=out,
-                stderr=err,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 preexec_fn=prepare,
             )
+        with ThreadPoolExecutor(2) as readers, process.stdout, process.stderr:
+            reading = [readers.submit(stream.read) for stream in (process.stdout, process.stderr)]
             seconds, rss = wait(process, timeout)
-            texts = []
-            for file in (out, err):
-                file.seek(0)
-                texts.append(file.read().decode("utf-8", "surrogateescape"))
+            texts = [future.result().decode("utf-8", "surrogateescape") for future in reading]
         return Finished(process.returncode, *texts, seconds, rss)
 
     return run

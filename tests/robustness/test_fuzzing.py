@@ -43,6 +43,7 @@ def test_mutations(tmp_path: Path, form: str, count: int) -> None:
     assert facts.get("read", 0) + facts["refused"] == count
     assert facts["refused"] > count // 10 and facts.get("read", 0) > count // 200, facts
     assert facts["growth_mib"] <= 300, facts
+    assert facts["slowest_ms"] <= 2000, facts
     assert done.stderr == "", "a library wrote to the terminal"
 
 

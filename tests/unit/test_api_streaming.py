@@ -36,19 +36,18 @@ def region(height: int = 50, width: int = 70) -> Any:
 
 SKETCH = np.repeat(np.arange(4, dtype=np.uint8)[:, None, None], 40, axis=1).repeat(60, axis=2)
 ORDERS = {
-    "t2v": Order("t2v", "a dog", num_frames=5, seed=3),
-    "t2v, fast": Order("t2v", "a dog", seed=3, fps=12.5, sampling={"temperature": 0.5}),
-    "predict, picture": Order("predict", "a dog", Given(frames=frames(1, 40, 64)), 4, seed=1),
-    "predict, clip": Order("predict", "", Given(frames=frames(2)), 6, seed=1),
-    "vedit, whole": Order("vedit", "a dog", Given(frames=frames(4, 50, 70), keep_first=1), seed=2),
+    "t2v": Order("t2v", "a dog", None, 5, seed=3, fps=12.5, sampling={"temperature": 0.5}),
+    "predict, picture": Order("predict", "a dog", Given(frames=frames(1, 40, 64)), 3, seed=1),
+    "predict, clip": Order("predict", "", Given(frames=frames(2)), 5, seed=1),
+    "vedit, whole": Order("vedit", "a dog", Given(frames=frames(3, 50, 70), keep_first=1), seed=2),
     "vedit, crop": Order(
-        "vedit", "a dog", Given(frames=frames(4, 50, 70), keep_first=2, fit="crop"), seed=2
+        "vedit", "a dog", Given(frames=frames(3, 50, 70), keep_first=2, fit="crop"), seed=2
     ),
     "vedit, region": Order(
-        "vedit", "a dog", Given(frames=frames(4, 50, 70), masks=region(), feather=3), seed=2
+        "vedit", "a dog", Given(frames=frames(3, 50, 70), masks=region(), feather=3), seed=2
     ),
     "vedit, both": Order(
-        "vedit", "a dog", Given(frames=frames(4, 50, 70), masks=region(), keep_first=1), seed=2
+        "vedit", "a dog", Given(frames=frames(3, 50, 70), masks=region(), keep_first=1), seed=2
     ),
     "sketch2vid": Order("sketch2vid", "a dog", Given(sketch=SKETCH), seed=4),
     "best of 3": Order("t2v", "a dog", num_frames=3, seed=3, best_of=3),

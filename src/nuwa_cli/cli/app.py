@@ -80,8 +80,14 @@ def root(
       nuwa extend hill.png --right 4x -o wide.png
 
     \b
-    How was it made? The recipe is inside the file:
+    How was it made? The recipe is inside the file; make it again, or change one thing:
       nuwa info golf.gif
+      nuwa replay golf.gif --seed 8
+
+    \b
+    Many jobs with one model, and what make wants:
+      nuwa batch jobs.jsonl --keep-going --resume
+      nuwa t2i "a dog" -o dog.png --update --depfile dog.d
 
     The suffix of -o picks the format. The same prompt, options and --seed give the same file;
     --seed random gives another one each time. stdout carries the paths, stderr the rest.

@@ -33,6 +33,8 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN_AFTER = 0.05  # seconds
 _PATIENCE = 1.0  # seconds that an import may go on after a signal
 _SAME_SIGNAL = 0.3  # seconds; a shell or `make` may send one Ctrl-C twice
+_HELP = frozenset(("--help", "-h", "--version"))
+_LEAST_BYTES = 256 << 20  # of address space: numpy, Pillow and FFmpeg
 _CLOSED_PIPE = 128 + 13
 _MEMORY = re.compile(
     "can't allocate memory|cannot allocate memory|not enough memory|failed to map segment|"
@@ -105,6 +107,40 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def can_run(argv: list[str]) -> bool:
+    """Whether the process is one that libraries can be loaded into; otherwise it has been said why.
+
+    They do not raise where memory or the working folder is missing, they end the process. Help is
+    given in any case.
+    """
+    if not _HELP.isdisjoint(argv):
+        return True
+    try:
+        os.getcwd()
+    except OSError:
+        complain("working folder: does not exist any more; change to one that does")
+        return False
+    limit = _address_space()
+    if limit is None:
+        return True
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each thread would reserve its own buffers
+    if limit < _LEAST_BYTES:
+        complain(
+            f"memory: this process may have {limit >> 20} MiB of address space, "
+            f"at least {_LEAST_BYTES >> 20} are needed; raise the limit (ulimit -v)"
+        )
+    return limit >= _LEAST_BYTES
+
+
+def _address_space() -> int | None:
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def leave(status: int) -> None:

@@ -135,25 +135,27 @@ def prerequisites(command: str, values: Mapping[str, Any], model: str) -> list[P
     return list(dict.fromkeys(files))
 
 
-def takes_model(command: str) -> bool:
-    """Whether a command works with a model."""
+@cache
+def command_tree() -> Any:
+    """All commands, as the parser has built them."""
     from nuwa_cli.cli.app import app
 
-    group: Any = typer.main.get_command(app)
-    found = group.commands.get(command)
+    return typer.main.get_command(app)
+
+
+def takes_model(command: str) -> bool:
+    """Whether a command works with a model."""
+    found = command_tree().commands.get(command)
     return found is not None and any(p.name == "model" for p in found.params)
 
 
 @cache
 def parameters_of(command: str) -> dict[str, Parameter]:
     """The recorded parameters of a command that leaves recipes, in their order; empty for all others."""
-    from nuwa_cli.cli.app import app
-
-    group: Any = typer.main.get_command(app)
-    found = group.commands.get(command)
+    found = command_tree().commands.get(command)
     if found is None or not {"no_metadata", SEED} <= {p.name for p in found.params}:
         return {}
-    hints = _hints_of(app, command)
+    hints = _hints_of(command)
     parameters = {}
     for parameter in found.params:
         name = parameter.name
@@ -242,8 +244,10 @@ def argv_of(
             options += [part for word in words for part in (parameter.flag, word)]
         elif value:
             options.append(parameter.flag)
-    ends_options = ["--"] if any(word.startswith("-") for word in places) else []
-    return [command, *options, "-o", str(output), *ends_options, *places]
+    options += ["-o", str(output)]
+    if any(word.startswith("-") for word in places):
+        return [command, *options, "--", *places]
+    return [command, *places, *options]
 
 
 def _word(name: str, value: Any) -> str:
@@ -256,8 +260,10 @@ def _word(name: str, value: Any) -> str:
     return repr(value) if isinstance(value, float) else text
 
 
-def _hints_of(app: typer.Typer, command: str) -> dict[str, Any]:
+def _hints_of(command: str) -> dict[str, Any]:
     """Types of the parameters as the command declares them, without what Typer is told besides."""
+    from nuwa_cli.cli.app import app
+
     callback: Callable[..., Any] | None = next(
         (entry.callback for entry in app.registered_commands if entry.name == command), None
     )

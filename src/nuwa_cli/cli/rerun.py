@@ -11,11 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 import nuwa_cli
 from nuwa_cli.cli.comparison import Comparison, compare
-from nuwa_cli.cli.recall import arguments_of, argv_of, file_arguments, takes_model
+from nuwa_cli.cli.recall import (
+    arguments_of,
+    argv_of,
+    command_tree,
+    file_arguments,
+    parameters_of,
+    takes_model,
+)
 from nuwa_cli.cli.up_to_date import model_digest
 from nuwa_cli.errors import EnvironmentFault, InputError, MismatchError, NuwaError, UsageError
 from nuwa_cli.hub.catalog import CATALOG, DEFAULT_MODEL
@@ -62,7 +67,9 @@ class Original:
         try:
             arguments_of(recipe, path)
         except InputError as error:
-            raise (MismatchError if is_check else InputError)(str(error)) from error
+            if is_check and not _is_never_run_again(recipe):
+                raise MismatchError(str(error)) from error
+            raise
         return cls(path, files, facts["format"], recipe)
 
     @property
@@ -205,16 +212,16 @@ class Rerun:
         *more: str,
         refusal: type[NuwaError] = InputError,
     ) -> Captured:
-        from nuwa_cli.cli.app import app
         from nuwa_cli.cli.output import captured
 
         original = self.original
         model = None if self.model == DEFAULT_MODEL else self.model
         words = argv_of(original.recipe, original.path, inputs, output, seed=self.seed, model=model)
-        command = typer.main.get_command(app)
         try:
             with captured() as said:
-                command.main([words[0], *more, *words[1:]], prog_name="nuwa", standalone_mode=False)
+                command_tree().main(
+                    [words[0], *more, *words[1:]], prog_name="nuwa", standalone_mode=False
+                )
         except Exception as error:
             if isinstance(error, NuwaError) and not isinstance(error, UsageError):
                 raise
@@ -267,6 +274,13 @@ def _files(path: Path) -> tuple[Path, ...]:
     if not frames:
         raise InputError(f"file '{path}': no such frames; check the name")
     return tuple(frames)
+
+
+def _is_never_run_again(recipe: Recipe) -> bool:
+    """Whether a recipe is in order, but that of a by-product: a contact sheet, the sketch of a scene."""
+    command = recipe.get("command")
+    is_command = isinstance(command, str) and command in command_tree().commands
+    return "part" in recipe or (is_command and not parameters_of(str(command)))
 
 
 def _has_traces(path: Path) -> bool:

@@ -158,7 +158,9 @@ class Run:
             if makes_folder(work.output.output):
                 make_folder(path.parent)
             generated.save(path, force=work.force, with_recipe=with_recipe)
-        facts = {**_facts(generated), **(self.facts(path, generated) if self.facts else {})}
+        facts = _facts(generated)
+        if self.facts is not None and work.form is None:
+            facts |= self.facts(path, generated)
         self.tell(index, facts, progress)
         if self.display is not None:
             with progress.aside():

@@ -146,11 +146,29 @@ def _probe_folder(path: Path) -> None:
 
 
 def _open_temporary(path: Path) -> Pending:
-    temporary = path.parent / f"{_temporary_prefix(path)}{os.urandom(4).hex()}.tmp"
-    _live[temporary] = os.getpid()
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    _take_lock(descriptor)
-    return Pending(temporary, os.fdopen(descriptor, "w+b"))
+    """A new temporary file whose lock is ours, or one without where locks are unknown.
+
+    Between its making and its locking another writer may take it for an orphan: then it is given
+    up, and a new one is made.
+    """
+    while True:
+        temporary = path.parent / f"{_temporary_prefix(path)}{os.urandom(4).hex()}.tmp"
+        _live[temporary] = os.getpid()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666)
+        if _take_lock(descriptor) is not False and _stands(temporary, descriptor):
+            return Pending(temporary, os.fdopen(descriptor, "w+b"))
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        del _live[temporary]
+
+
+def _stands(path: Path, descriptor: int) -> bool:
+    """Whether the name still means the opened file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _temporary_prefix(path: Path) -> str:
@@ -176,13 +194,16 @@ def _remove_orphans(path: Path) -> None:
                 os.close(descriptor)
 
 
-def _take_lock(descriptor: int) -> bool:
+def _take_lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours now; None where the system or its file system knows no locks."""
     if fcntl is None:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held by another process, or a file system without locks
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 

@@ -34,6 +34,9 @@ MAX_FILE_BYTES = 4 << 30
 MAX_PICTURE_BYTES = 512 << 20  # some decoders take the whole file into memory
 MAX_PIXELS = 64_000_000
 
+_FREE_PIXELS = 4_000_000
+_PIXELS_PER_BYTE = 8_300  # what deflate makes of an empty page with one bit a pixel
+
 _PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _PICTURE_MAGIC = (
     b"\x89PNG\r\n\x1a\n",
@@ -138,6 +141,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         with opened as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise too_large(path, f"{picture.width}x{picture.height}")
+            _check_density(path, picture)
             yield picture
 
 
@@ -166,9 +170,11 @@ def refusing(path: Path) -> Iterator[None]:
     """Make one InputError of whatever a decoder raises inside the block."""
     try:
         yield
-    except (NuwaError, MemoryError):
+    except NuwaError:
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
+        if type(error) is MemoryError:  # ours; that of FFmpeg stands for a size that cannot be
+            raise
         raise InputError(
             f"file '{path}': cannot be read as png, jpg, webp, gif, bmp, tiff, mp4 or webm "
             f"({type(error).__name__}); check the file"
@@ -189,6 +195,16 @@ def too_large(path: Path, size: str) -> InputError:
     """The refusal of more pixels than MAX_PIXELS."""
     most = MAX_PIXELS // 1_000_000
     return InputError(f"file '{path}': {size}: too large; give at most {most} million pixels")
+
+
+def _check_density(path: Path, picture: Image.Image) -> None:
+    """Refuse a small file that claims a giant picture: decoding takes twenty bytes a pixel."""
+    size = path.stat().st_size
+    if picture.width * picture.height > _FREE_PIXELS + _PIXELS_PER_BYTE * size:
+        raise InputError(
+            f"file '{path}': {picture.width}x{picture.height} pixels cannot come out of {size} "
+            "bytes; give a picture that shows something"
+        )
 
 
 def _probe_picture(path: Path) -> dict[str, Any]:

@@ -9,6 +9,9 @@ drawn, and what was sent when the source ends early, by a signal for instance, i
     png, jpg        one picture after the other, each with its recipe (`-f image2pipe`)
     gif webp apng   are made from all frames at once; all others need the memory of a few frames
 
+Players built on FFmpeg study some twenty frames of H.264 before they show the first, unless told otherwise
+(`-fpsprobesize 0`); y4m and webm they show at once.
+
 Invariants: bytes are a function of frames, speed and recipe alone. After a failed write nothing more is sent:
 what follows a hole would only confuse the reader.
 """

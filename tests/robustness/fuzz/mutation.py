@@ -106,7 +106,7 @@ def _png(content: bytes, luck: random.Random) -> bytes:
             )
             chunks[index] = (luck.choice(kinds), body)
         elif what == 3 and kind == b"IDAT":
-            rows = bytearray(zlib.decompressobj().decompress(bytes(body), 1 << 16))
+            rows = bytearray(_inflated(bytes(body)))
             _change(rows, luck.randrange(len(rows) + 1), luck)
             chunks[index] = (kind, bytearray(zlib.compress(bytes(rows))))
         else:
@@ -116,6 +116,13 @@ def _png(content: bytes, luck: random.Random) -> bytes:
         check = zlib.crc32(kind + body) if luck.random() < 0.97 else luck.getrandbits(32)
         written += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
     return bytes(written)
+
+
+def _inflated(body: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(body, 1 << 16)
+    except zlib.error:  # it was damaged before
+        return b""
 
 
 def _safetensors(content: bytes, luck: random.Random) -> bytes:

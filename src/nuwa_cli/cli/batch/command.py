@@ -71,29 +71,30 @@ def batch(
 ) -> None:
     """nuwa batch jobs.jsonl -o out --keep-going
 
-    Do many jobs of any kind: one model is loaded, and like jobs are drawn together. A job
-    names its command and options by their long names; every file is byte for byte that of
-    the single call. All jobs are checked before the first one runs, and a job may read
-    what an earlier one makes.
+    Do many jobs of any kind. One model is loaded, like jobs are drawn together, and every
+    file is byte for byte that of a single call. All jobs are checked before the first one
+    runs. A job may read what an earlier one makes. In jobs.jsonl each line is a job, with
+    the arguments and long options of its command as they are called in its help:
 
     \b
-    {"command": "t2i", "prompt": "a dog", "output": "dog.png", "seed": [1, 2]}
-    {"command": "edit", "image": "dog-0000.png", "prompt": "a hat", "box": "0,0,50%,50%",
-     "output": "hat.png"}                          (each job on one line)
+      {"command": "t2i", "prompt": "a hill", "output": "hill.png"}
+      {"command": "predict", "media": "hill.png", "seed": [1, 2], "output": "{seed}.mp4"}
 
     \b
-    .jsonl  a first line {"defaults": {"num": 4}} is for all jobs
+    .jsonl  a first line {"defaults": {"best-of": 4}} is for all jobs that know it
     .csv    the first row has the names; an empty cell is not given
-    .toml   [defaults], and a [[jobs]] table each
+    .toml   [defaults], and a table [[jobs]] for each
 
-    A list for an option that takes one value gives a job for each combination. Names may
-    have the fields {job} {seed} {slug} {index} and those of such options: {guidance}-{seed}.png.
-    The result list has a line of JSON for every job; --resume trusts it, after any kill.
+    A list where one value is taken makes a job of each; several lists, of each combination.
+    Names of files have the fields {job} {slug} {index} {seed} and those of such lists.
+
+    The result list has a line of JSON for each job that ended. With it --resume goes on
+    after any stop, to the same files: it skips jobs whose files are what the list says.
 
     \b
     nuwa batch jobs.csv --resume
     nuwa batch jobs.toml --workers 2 --json > result.json
-    jq -c '.prompts[] | {command: "t2i", prompt: .}' story.json | nuwa batch - -o pictures
+    jq -c '{command: "t2i", prompt: .}' prompts.json | nuwa batch - -o pictures
     """
     options.check()
 

@@ -47,6 +47,7 @@ class Books:
         self.progress = progress
         self._results, self._agenda, self._voice = results, agenda, voice
         self._keep_going = keep_going
+        self._lines: dict[int, int] = {}  # of jobs that ended
 
     def begin(self, window: Sequence[Planned]) -> None:
         """Jobs are about to be done."""
@@ -61,6 +62,7 @@ class Books:
     def finish(self, one: Planned, outcome: Outcome) -> None:
         """A job ended. Raises its error, unless the others are to go on."""
         job = one.job
+        self._lines[job.number] = job.line
         self._results.end(job, outcome)
         for note in outcome.notes:
             self._voice.note(f"line {job.line}: {note}")
@@ -76,7 +78,9 @@ class Books:
             complain(str(error))
             self.progress.next()
         for doomed, culprit in self._agenda.settle(job.number, is_done=outcome.is_done):
-            why = f"job {culprit}, whose file it reads, failed; run the batch again with --resume"
+            why = (
+                f"line {self._lines[culprit]} failed, whose file it reads; mend that, then --resume"
+            )
             self.finish(doomed, Outcome(exit=InputError.exit_code, error=why))
 
     def _say(self, one: Planned, outputs: Sequence[dict[str, Any]], status: str) -> None:

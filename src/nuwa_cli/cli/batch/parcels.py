@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nuwa_cli.cli.batch.manifest import Outcome
-from nuwa_cli.cli.batch.running import Errand, perform
+from nuwa_cli.cli.batch.running import Errand, perform, root
 from nuwa_cli.errors import InputError, OutputError
 from nuwa_cli.media.atomic import make_folder, write_bytes
 from nuwa_cli.media.naming import is_sequence
@@ -124,7 +124,7 @@ class Packer:
 
         return replace(
             errand,
-            argv=tuple(map(word, errand.argv)),
+            argv=("--no-config", *map(word, _with_settings(errand.argv))),
             inputs=tuple(map(self.there, errand.inputs)),
             paths=tuple(map(self.there, errand.paths)),
         )
@@ -171,6 +171,25 @@ def do_parcel(parcel: Parcel) -> Delivery:
     return Delivery(tuple(outcomes), made)
 
 
+def _with_settings(argv: tuple[str, ...]) -> list[str]:
+    """A command line with the settings of this machine's files and variables written out."""
+    from nuwa_cli.cli.settings_files import load_settings
+    from nuwa_cli.cli.settings_names import is_on
+
+    loaded = load_settings(root(), argv)
+    options = []
+    for key, value in loaded.values.items():
+        setting = loaded.settings[key]
+        if any(word.partition("=")[0] in setting.flags for word in argv):
+            continue
+        if setting.is_switch:
+            options += [f"--{key}"] if is_on(str(value)) else []
+        else:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            options += [f"--{key}={one}" for one in values]
+    return [argv[0], *options, *(word for word in argv[1:] if not word.startswith("--preset="))]
+
+
 def _made(files: Iterable[str], named: Collection[str]) -> Iterator[str]:
     """Those of the files that are named, or that are frames of a named sequence."""
     folders = {os.path.dirname(name) for name in named if is_sequence(Path(name))}
@@ -184,7 +203,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _all_files() -> Iterator[tuple[str, bytes]]:
-    for root, _, names in os.walk("."):
+    for folder, _, names in os.walk("."):
         for name in names:
-            path = Path(root, name)
+            path = Path(folder, name)
             yield path.as_posix(), path.read_bytes()

@@ -28,6 +28,7 @@ from nuwa_cli.errors import (
 from nuwa_cli.media.naming import fill_some
 
 _MAX_WAITING = 256 * 1024**2  # bytes of inputs that are read and wait to be drawn
+_OVERHEAD = 16 * 1024  # of a job that waits, about
 _BY_STATUS = {
     error.exit_code: error
     for error in (UsageError, InputError, OutputError, EnvironmentFault, MismatchError)
@@ -42,6 +43,8 @@ class Plan:
     standing: list[tuple[Planned, dict[str, Any]]] = field(default_factory=list)
     refused: list[tuple[Planned, Outcome]] = field(default_factory=list)
     prepared: dict[int, Prepared] = field(default_factory=dict)
+    waiting_bytes: int = 0  # of what is prepared
+    standing_numbers: set[int] = field(default_factory=set)
 
     @property
     def total(self) -> int:
@@ -88,12 +91,14 @@ def failure_of(job: Job, outcome: Outcome) -> NuwaError:
 
 
 def _plan(plan: Plan, files: Files, job: Job, results: Results | None, *, keep_going: bool) -> None:
-    standing = {one.job.number for one, _ in plan.standing}
     needs = files.needed_by(job)
-    if results is not None and needs <= standing and (line := results.standing(job)) is not None:
-        paths = [output["path"] for output in line["outputs"]]
-        plan.standing.append((files.add(job, paths), line))
-        return
+    if results is not None and needs <= plan.standing_numbers:
+        line = results.standing(job)
+        if line is not None:
+            paths = [output["path"] for output in line["outputs"]]
+            plan.standing.append((files.add(job, paths), line))
+            plan.standing_numbers.add(job.number)
+            return
 
     may_replace = False
     prepared, error = rehearse(Errand(job.number, job.argv))
@@ -106,9 +111,10 @@ def _plan(plan: Plan, files: Files, job: Job, results: Results | None, *, keep_g
     planned = files.add(job, prepared.paths or _named(job), may_replace=may_replace)
     if error is None:
         plan.todo.append(planned)
-        waiting = sum(one.nbytes for one in plan.prepared.values())
-        if prepared.is_complete and not needs and waiting + prepared.nbytes <= _MAX_WAITING:
+        size = plan.waiting_bytes + prepared.nbytes + _OVERHEAD
+        if prepared.is_complete and not needs and size <= _MAX_WAITING:
             plan.prepared[job.number] = prepared
+            plan.waiting_bytes = size
         return
     outcome = failed(error, Errand(job.number, job.argv))
     if not keep_going:

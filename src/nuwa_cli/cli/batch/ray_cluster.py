@@ -7,6 +7,7 @@ shared disk. What an actor held when it died is given to another, up to three ti
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,13 @@ class Cluster:
     tries = 3
 
     def __init__(self, address: str, workers: int) -> None:
-        self._ray = _connect(address, workers)
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(contextlib.redirect_stdout(_OnlyBytes(sys.stdout)))
+        try:
+            self._ray = _connect(address, workers)
+        except BaseException:
+            self._quiet.close()
+            raise
         resources = self._ray.cluster_resources()
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         self.count = workers if workers > 1 else max(1, gpus or processors)
@@ -61,6 +68,7 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         self._ray.shutdown()
+        self._quiet.close()
 
     def give(self, hand: int, errands: Sequence[Errand]) -> None:
         """Hand over jobs; a dead actor is started again first. Raises EnvironmentFault for one that has
@@ -101,19 +109,30 @@ def _connect(address: str, workers: int) -> Any:
             "ray: is not installed; add it with: pip install 'nuwa-cli[cluster]'"
         ) from error
     local = {"num_cpus": max(workers, 2)} if address == LOCAL else {"address": address}
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            ray.init(
-                **local,
-                include_dashboard=False if address == LOCAL else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
-            raise EnvironmentFault(
-                f"ray '{address}': {_last_line(error)}; give the address of a cluster, or local"
-            ) from error
+    try:
+        ray.init(
+            **local,
+            include_dashboard=False if address == LOCAL else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"ray '{address}': {_last_line(error)}; give the address of a cluster, or local"
+        ) from error
     return ray
+
+
+class _OnlyBytes(io.TextIOBase):
+    """stdout for results, which are bytes; what Ray's threads print as text is dropped: outcomes say
+    all of it."""
+
+    def __init__(self, stdout: Any) -> None:
+        super().__init__()
+        self.buffer = getattr(stdout, "buffer", None)
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def _last_line(error: BaseException) -> str:

@@ -88,7 +88,7 @@ def perform(
     on_progress: Callable[[float], None] | None = None,
 ) -> None:
     """Do jobs; `tell` is called with the outcome of each as soon as it has one."""
-    from nuwa_cli.cli.runs import draw_runs
+    from nuwa_cli.cli.drawing import draw_runs
 
     owners: dict[int, tuple[Errand, Prepared, float]] = {}
     runs: list[Run] = []

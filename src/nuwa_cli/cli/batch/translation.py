@@ -1,4 +1,4 @@
-"""Entries of job files become command lines, by the parser's own table of commands and options.
+"""Entries of job files become command lines.
 
 Keys are the long option names of the very command, and its arguments as the help shows them, so a job
 knows whatever its command knows and there is no second list to keep. The command line is then parsed
@@ -7,19 +7,17 @@ by the same parser that reads the user's: every check, default and message is th
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
+from nuwa_cli.cli.batch.commands import Command, Parameter, commands, normal
 from nuwa_cli.cli.batch.reading import Entry, Value
 from nuwa_cli.cli.batch.variants import combinations
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.naming import fill_some, is_sequence, numbered
 
-_DRAWS = {"output", "model", "seed"}  # what every command that draws files with a model takes
 _OF_THE_WHOLE = {"dry_run", "json", "json_stream", "quiet", "show"}
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 _IN_FOLDER = "{job}-{slug}{suffix}"
@@ -52,45 +50,6 @@ class Job:
         if not self.may_force or "--force" in self.argv:
             return self.argv
         return (self.command, "--force", *self.argv[1:])
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What is needed of an option or argument."""
-
-    name: str
-    flag: str  # --best-of; empty for an argument
-    no_flag: str  # what switches a flag off, if that exists
-    is_switch: bool
-    takes_many: bool
-    is_required: bool
-    is_path: bool
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command that draws: its parameters in their order, and all the keys that mean them."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    keys: Mapping[str, Parameter]
-
-
-@functools.cache
-def commands() -> dict[str, Command]:
-    """Every command that a job can be."""
-    import typer
-
-    from nuwa_cli.cli.app import app
-
-    root: Any = typer.main.get_command(app)
-    functions = {info.name or info.callback.__name__: info.callback for info in _registered(app)}
-    found = {}
-    for name, command in root.commands.items():
-        names = {parameter.name for parameter in getattr(command, "params", ())}
-        if names >= _DRAWS:
-            found[name] = _command(name, command, functions[name])
-    return found
 
 
 def translate(
@@ -131,47 +90,6 @@ def translate(
         yield _job(entry, command, chosen, number, output, resolve)
 
 
-def _registered(app: Any) -> list[Any]:
-    return [info for info in app.registered_commands if info.callback is not None]
-
-
-def _command(name: str, command: Any, function: Callable[..., Any]) -> Command:
-    hints = {
-        parameter.name: parameter.annotation
-        for parameter in inspect.signature(function).parameters.values()
-    }
-    parameters = []
-    keys: dict[str, Parameter] = {}
-    for raw in command.params:
-        is_argument = raw.param_type_name == "argument"
-        long = [option for option in raw.opts if option.startswith("--")]
-        parameter = Parameter(
-            name=raw.name,
-            flag="" if is_argument else long[0],
-            no_flag=next(iter(raw.secondary_opts), ""),
-            is_switch=bool(getattr(raw, "is_flag", False)),
-            takes_many=raw.nargs != 1 or bool(getattr(raw, "multiple", False)),
-            is_required=raw.required,
-            is_path=raw.name != "output" and _is_path(hints[raw.name]),
-        )
-        parameters.append(parameter)
-        shown = [str(raw.metavar).lower()] if is_argument and raw.metavar else []
-        for key in (raw.name, *shown, *(option.lstrip("-") for option in long)):
-            keys[_normal(key)] = parameter
-    return Command(name, tuple(parameters), keys)
-
-
-def _is_path(hint: Any) -> bool:
-    if hint is Path:
-        return True
-    inner = get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint)
-    return any(_is_path(part) for part in inner)
-
-
-def _normal(key: str) -> str:
-    return key.strip().lstrip("-").replace("-", "_").lower()
-
-
 def _command_of(entry: Entry) -> Command:
     name = entry.values.get("command", entry.defaults.get("command"))
     known = " ".join(commands())
@@ -193,11 +111,11 @@ def _by_parameter(
         for key, value in source.items():
             if key == "command":
                 continue
-            parameter = command.keys.get(_normal(key))
+            parameter = command.keys.get(normal(key))
             if parameter is None:
                 if source is entry.values:
                     raise _unknown(entry, command, key)
-                if not any(_normal(key) in other.keys for other in commands().values()):
+                if not any(normal(key) in other.keys for other in commands().values()):
                     raise UsageError(f"{entry.place}: default '{key[:40]}' is known to no command")
                 continue
             if parameter.name in _OF_THE_WHOLE:
@@ -214,7 +132,7 @@ def _by_parameter(
 def _unknown(entry: Entry, command: Command, key: str) -> UsageError:
     import difflib
 
-    near = difflib.get_close_matches(_normal(key), command.keys, n=1)
+    near = difflib.get_close_matches(normal(key), command.keys, n=1)
     hint = f"do you mean '{near[0].replace('_', '-')}'?" if near else f"see: nuwa {command.name} -h"
     return UsageError(f"{entry.place}: {command.name} has no '{key[:40]}'; {hint}")
 
