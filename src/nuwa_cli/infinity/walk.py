@@ -44,6 +44,9 @@ PlaceStrip = Callable[[Rect, Pixels], tuple[Rect, Pixels]]
 _ATTEMPTS = 3  # drawings of a patch, until one joins
 _GOOD_JOINT = 2.0  # levels; 3 of 4 lines through true pictures have less
 _SEED_BITS = 48  # of a step's seed: all that `uniforms` gives
+_SKY_NATS = 3.0
+"""How strongly a patch above a picture is expected to go on with what lies below it. A sky tells little of how far
+up it is: without it, each band began the gradient of a whole sky anew, or mountains."""
 _FIRST_SEED = 1 << 40  # positions that no token and no layout ever has
 
 
@@ -136,6 +139,7 @@ def plan_step(step: Step, window: Cells, words: Words) -> Plan:
     """The plan of one step, from the cells of its window: those of the patch are unknown."""
     height, width = window.tokens.shape
     canvas = torch.from_numpy(window.tokens.copy())[None, None]
+    is_sky = step.direction == "up" and not words.has_subject
     return Plan(
         task="extend",
         kind="image",
@@ -147,7 +151,19 @@ def plan_step(step: Step, window: Cells, words: Words) -> Plan:
         nobody=not words.has_subject,
         focus=_focus(step) if words.has_subject else None,
         known_tokens=canvas,
+        expected=_sky(canvas, step) if is_sky else None,
+        expected_nats=_SKY_NATS if is_sky else 0.0,
     )
+
+
+def _sky(canvas: Tensor, step: Step) -> Tensor:
+    """What a patch above a picture is expected to show, int64 (1, 1, h, w): in each column the token that
+    lies right below the patch."""
+    patch = step.patch.seen_from(step.window)
+    expected = torch.full_like(canvas, UNKNOWN)
+    below = canvas[..., patch.bottom, patch.left : patch.right]
+    expected[..., patch.top : patch.bottom, patch.left : patch.right] = below[..., None, :]
+    return expected
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -117,6 +117,31 @@ def test_what_a_step_is_asked(make_source: Make) -> None:
     assert (canvas != UNKNOWN).all()
 
 
+def test_above_a_picture_goes_on_what_lies_below(make_source: Make) -> None:
+    """Each column of a patch that grows upwards is expected to repeat the token under it, unless somebody
+    is to stand there; no other direction expects anything."""
+    source = make_source(32, 32, Margins(top=70, right=40))
+    plans: list[Plan] = []
+
+    def remember(plan: Plan, seed: int) -> Tensor:
+        plans.append(plan)
+        return draw(plan, seed)
+
+    for done, plan in zip(run(source, draw=remember), plans, strict=True):
+        step = done.step
+        assert (plan.expected is not None) == (plan.expected_nats > 0) == (step.direction == "up")
+        if plan.expected is not None and plan.canvas is not None:
+            patch = step.patch.seen_from(step.window)
+            inside = plan.expected[0, 0, patch.top : patch.bottom, patch.left : patch.right]
+            below = plan.canvas[0, 0, patch.bottom, patch.left : patch.right]
+            assert (inside == below).all() and (below != UNKNOWN).all()
+            assert (plan.expected != UNKNOWN).sum() == step.patch.area
+    subject = Words(torch.ones(1, 3, dtype=torch.int64), has_subject=True)
+    plans.clear()
+    run(source, draw=remember, tell=lambda _: subject)
+    assert all(plan.expected is None for plan in plans)
+
+
 def test_low_level_pixels_show_what_is_there(make_source: Make) -> None:
     source = make_source(32, 32, Margins(right=16))
     plans: list[Plan] = []
