@@ -100,8 +100,7 @@ def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
         "from nuwa_cli.media.atomic import atomic_write\n"
         "with termination_signals(), atomic_write(Path(sys.argv[1])) as pending:\n"
         "    pending.file.write(b'half')\n"
-        "    print('ready', flush=True)\n"
-        "    try:\n        time.sleep(60)\n"
+        "    try:\n        print('ready', flush=True)\n        time.sleep(60)\n"
         "    finally:\n        print('cleaning', flush=True)\n        time.sleep(60)\n"
     )
     with subprocess.Popen(

@@ -6,7 +6,9 @@ bounded and parsed strictly, and the tensors must tile the rest of the file exac
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -84,6 +86,8 @@ def _entries(raw: bytes, size: int, path: Path) -> list[TensorEntry]:
     if raw.count(b",") > 2 * MAX_RANK * count + _MAX_COMMAS:
         raise refused(path, "more numbers than tensors of an allowed rank have")
     header = parse_json(raw, path)
+    if re.search(rb"\\u[dD][89a-fA-F]", raw):  # half a character: Python takes it, others do not
+        _check_text(header, path)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise refused(path, "metadata must be texts")
@@ -102,6 +106,13 @@ def _entries(raw: bytes, size: int, path: Path) -> list[TensorEntry]:
     if expected != size:
         raise refused(path, f"file is {size} bytes, header says {expected}")
     return entries
+
+
+def _check_text(header: dict[str, Any], path: Path) -> None:
+    try:
+        json.dumps(header, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise refused(path, "a name is no valid text") from None
 
 
 def _entry(name: str, entry: Any, path: Path) -> TensorEntry:

@@ -36,10 +36,15 @@ def tensors_to_bytes(module: nn.Module, dtype: torch.dtype = torch.bfloat16) -> 
 
 def tensors_from_bytes(content: bytes, path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file given as bytes. Raises InputError (`path` names the file)."""
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     check_header(content, path)
-    tensors: dict[str, Tensor] = load(content)
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except SafetensorError as error:  # it is stricter than we are somewhere
+        reason = str(error).splitlines()[0][:80]
+        raise refused(path, f"cannot be read ({reason})") from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise refused(path, f"tensor '{name[:80]}' holds NaN or infinity")

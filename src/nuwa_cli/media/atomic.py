@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from nuwa_cli.errors import OutputError
 
@@ -34,12 +35,21 @@ _live: dict[Path, int] = {}
 of this table, but not the right to remove what is its parent's."""
 
 
+class _CheckedFile(io.BufferedRandom):
+    """An open file that hides its descriptor: Pillow writes to that itself, and takes the short write
+    that a full disk answers with for a whole one."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("write through the file object")
+
+
 @dataclass(frozen=True)
 class Pending:
     """A file being written: its temporary path, and the same file open for reading and writing."""
 
     path: Path
     file: IO[bytes]
+    descriptor: int
 
 
 @contextlib.contextmanager
@@ -60,7 +70,7 @@ def atomic_write(path: Path, *, force: bool = False) -> Iterator[Pending]:
         with pending.file:
             yield pending
             pending.file.flush()
-            os.fsync(pending.file.fileno())
+            os.fsync(pending.descriptor)
             _keep_mode(pending, path)
             _publish(pending.path, path, force=force)
         _sync_folder(path.parent)
@@ -157,7 +167,8 @@ def _open_temporary(path: Path) -> Pending:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
         if _take_lock(descriptor) is not False and _stands(temporary, descriptor):
-            return Pending(temporary, os.fdopen(descriptor, "w+b"))
+            file = _CheckedFile(io.FileIO(descriptor, "w+b"))
+            return Pending(temporary, cast("IO[bytes]", file), descriptor)
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
         del _live[temporary]

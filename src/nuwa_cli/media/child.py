@@ -46,6 +46,7 @@ systems do not open a descriptor anew under this name, so the child is given the
 _MODULE = "nuwa_cli.media.foreign"
 _MAX_END = 16 << 20  # the recipe of a file is in it
 _PIECE = 1 << 20
+_LEAN = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}  # address space is counted there
 
 
 @dataclass
@@ -79,7 +80,12 @@ def _child(
     # -P: never import from the working folder, which may be anybody's.
     words = [sys.executable, "-P", "-m", _MODULE, STDIN or str(path), json.dumps(question)]
     process = subprocess.Popen(
-        words, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        words,
+        stdin=file,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env={**os.environ, **_LEAN},
     )
     try:
         yield process

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nuwa_cli.media.probe import MAX_PIXELS, Beat, open_container, refusing, rest, too_large
+from nuwa_cli.media.probe import Beat, most_pixels, open_container, refusing, rest, too_large
 from nuwa_cli.media.sources import DEFAULT_RATE, Pixels, TimedFrame
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ContainerSource:
         if self._aspect != 1 and 1 / _PLAUSIBLE_ASPECT <= self._aspect <= _PLAUSIBLE_ASPECT:
             width = max(1, round(width * self._aspect))
             self.notes.append(f"oblong pixels made square: {width}x{height}")
-        if width * height > MAX_PIXELS:
+        if width * height > most_pixels(self._path):
             raise too_large(self._path, f"{width}x{height}")
         self._axes = _display_axes(frame)
         if self._axes != (1, 0, 0, 1):

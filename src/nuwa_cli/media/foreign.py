@@ -24,7 +24,10 @@ except ImportError:  # no limits on this system
     resource = None  # type: ignore[assignment]
 
 MAX_MEMORY = 6 << 30
-"""Address space: sixteen reference frames of 64 million pixels need more, ordinary 8K half of it."""
+"""Address space at most; a file gets it in proportion to its size."""
+
+_BASE_MEMORY = 512 << 20  # the libraries, and 300 MiB to refuse a file with
+_MEMORY_PER_BYTE = 2048
 
 _MAX_SECONDS = 600  # of processor time
 _MAX_FILES = 32
@@ -34,7 +37,8 @@ _BEAT = 0.5  # seconds between signs of life
 def main(arguments: list[str]) -> None:
     """Answer one question about one file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's, which then ends us
-    _limit()
+    most = min(MAX_MEMORY, _BASE_MEMORY + _MEMORY_PER_BYTE * os.stat(arguments[0]).st_size)
+    _limit(most)
     send = _Sender()
     try:
         from nuwa_cli.media import probe, reading
@@ -56,8 +60,8 @@ def main(arguments: list[str]) -> None:
     except NuwaError as error:
         send.error(error)
     except MemoryError:
-        most = MAX_MEMORY >> 30
-        send.error(InputError(f"file '{path}': takes more than {most} GiB to decode; shrink it"))
+        why = f"takes more than {most >> 20} MiB to decode, which is much for its size; shrink it"
+        send.error(InputError(f"file '{path}': {why}"))
 
 
 class _Sender:
@@ -94,12 +98,12 @@ class _Sender:
         self.facts({"error": type(error).__name__, "message": str(error)})
 
 
-def _limit() -> None:
+def _limit(memory: int) -> None:
     if resource is None:
         return
     infinity = resource.RLIM_INFINITY
     for kind, most in (
-        (resource.RLIMIT_AS, MAX_MEMORY),
+        (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, _MAX_SECONDS),
         (resource.RLIMIT_NOFILE, _MAX_FILES),
         (resource.RLIMIT_FSIZE, 0),

@@ -34,6 +34,7 @@ MAX_FILE_BYTES = 4 << 30
 MAX_PICTURE_BYTES = 512 << 20  # some decoders take the whole file into memory
 MAX_PIXELS = 64_000_000
 
+_DECODER_THREADS = 4  # each takes address space, and holds frames
 _FREE_PIXELS = 4_000_000
 _PIXELS_PER_BYTE = 8_300  # what deflate makes of an empty page with one bit a pixel
 
@@ -139,9 +140,8 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         except Image.DecompressionBombError as error:  # its message has the number of pixels
             raise too_large(path, re.sub(r"\D+(\d+).*", r"\1 pixels", str(error))) from error
         with opened as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > most_pixels(path):
                 raise too_large(path, f"{picture.width}x{picture.height}")
-            _check_density(path, picture)
             yield picture
 
 
@@ -159,8 +159,9 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = container.streams.best("video")  # rather than the cover picture of a song
         if not isinstance(stream, av.VideoStream):
             raise no_frames(path)
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        if stream.width * stream.height > MAX_PIXELS:
+        stream.codec_context.thread_count = _DECODER_THREADS
+        stream.codec_context.options = {"max_pixels": str(most_pixels(path))}
+        if stream.width * stream.height > most_pixels(path):
             raise too_large(path, f"{stream.width}x{stream.height}")
         yield container, stream
 
@@ -192,19 +193,16 @@ def no_frames(path: Path) -> InputError:
 
 
 def too_large(path: Path, size: str) -> InputError:
-    """The refusal of more pixels than MAX_PIXELS."""
-    most = MAX_PIXELS // 1_000_000
-    return InputError(f"file '{path}': {size}: too large; give at most {most} million pixels")
+    """The refusal of more pixels than `most_pixels`."""
+    most, count = most_pixels(path), path.stat().st_size
+    limit = f"{most // 10**6} million pixels" + f" in {count} bytes" * (most < MAX_PIXELS)
+    return InputError(f"file '{path}': {size}: too large; give at most {limit}")
 
 
-def _check_density(path: Path, picture: Image.Image) -> None:
-    """Refuse a small file that claims a giant picture: decoding takes twenty bytes a pixel."""
-    size = path.stat().st_size
-    if picture.width * picture.height > _FREE_PIXELS + _PIXELS_PER_BYTE * size:
-        raise InputError(
-            f"file '{path}': {picture.width}x{picture.height} pixels cannot come out of {size} "
-            "bytes; give a picture that shows something"
-        )
+def most_pixels(path: Path) -> int:
+    """How large a picture or frame may be: a small file that claims a giant one is a bomb, since
+    decoding takes twenty bytes a pixel."""
+    return min(MAX_PIXELS, _FREE_PIXELS + _PIXELS_PER_BYTE * path.stat().st_size)
 
 
 def _probe_picture(path: Path) -> dict[str, Any]:

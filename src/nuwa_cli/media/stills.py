@@ -68,8 +68,11 @@ def read_picture(path: Path) -> Picture:
 def decode(picture: Image.Image) -> Picture:
     """The current frame of a picture of `open_picture`, to be called inside its block."""
     notes = ["16-bit values reduced to 8"] if _is_deep(picture) else []
-    orientation = _orientation(picture)
     turns_itself = picture.format == "TIFF"  # when it is loaded
+    if not turns_itself:
+        # First: asking a PNG for its tags loads it, and damage would be taken for one of the tags.
+        picture.load()
+    orientation = _orientation(picture)
     profile = picture.info.get("icc_profile")
     picture.load()
     picture, alpha = _split(picture, notes)

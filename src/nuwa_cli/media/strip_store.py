@@ -54,8 +54,8 @@ def strip_store(
     when the disk is full.
     """
     with contextlib.suppress(_NeverPublished), atomic_write(path, force=force) as pending:
-        os.ftruncate(pending.file.fileno(), height * width * _CHANNELS)
-        yield StripStore(pending.file.fileno(), height, width)
+        os.ftruncate(pending.descriptor, height * width * _CHANNELS)
+        yield StripStore(pending.descriptor, height, width)
         raise _NeverPublished
 
 

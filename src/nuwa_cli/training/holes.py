@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _KINDS = {  # share of each kind
-    "rectangle": 0.22,
+    "rectangle": 0.2,
     "ellipse": 0.1,
     "strokes": 0.1,
-    "beyond_line": 0.32,
+    "beyond_line": 0.26,
     "one_quarter": 0.08,
     "three_quarters": 0.08,
-    "all_but_little": 0.1,
+    "all_but_little": 0.18,
 }
 _GRID_SHARE = 0.7  # of lines and quarters: how many lie on cell borders, as the windows do
 _AFTER = 0.32  # of the holes beyond a line: how many lie after it in raster order, the easy half

@@ -1,15 +1,15 @@
 """Feed damaged files to one reader: `python worker.py FORM COUNT SEED FOLDER`; the counts as JSON.
 
-FOLDER gets `case.bin`, the file that is being read, so that it is there when this process is killed: by
-its alarm, which the system sends to a case that hangs in C too, or by a crash. Files that lead to anything
-but a result or an InputError are kept there as `failed-….bin`.
+Cases run in forks of this process, with an alarm that the system sends to a case that hangs in C too, and
+with little address space. Files that lead to anything but a result or an InputError, or to the end of the
+process, are kept in FOLDER as `failed-….bin`.
 """
 
 from __future__ import annotations
 
-import collections
 import io
 import json
+import mmap
 import os
 import random
 import resource
@@ -29,7 +29,8 @@ from nuwa_cli.errors import InputError
 
 DEADLINE = 20  # seconds a case, on a machine that does other things as well
 MAX_GROWTH = 300 << 10  # KiB
-ADDRESS_SPACE = 1 << 30  # beyond what the libraries take
+ADDRESS_SPACE = 1 << 30  # beyond what the libraries take …
+CHILD_SPACE = 300 << 20  # … and what the decoding child has for a small file
 
 PICTURES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP"}
 CLIPS = {
@@ -95,7 +96,10 @@ def _clip(folder: Path, container_format: str, codec: str, form: str) -> bytes:
     return content
 
 
-def reader(form: str) -> Callable[[Path], object]:
+Reader = Callable[[Path], object]
+
+
+def reader(form: str) -> Reader:
     """What is tried."""
     if form == "safetensors":
         return _read_weights
@@ -128,52 +132,129 @@ def _read_weights(path: Path) -> None:
 
 
 def main(form: str, count: str, seed: str, folder: str) -> None:
-    kept = Path(folder)
-    good = seeds(form, kept)
+    kept, total = Path(folder), int(count)
     read = reader(form)
+    good = in_a_fork(lambda: seeds(form, kept))
     fast = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
-    path = kept / "case.bin"
-    if fast.parent != kept.parent:
-        path.symlink_to(fast / "case.bin")
-    _warm(read, good, path)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + ADDRESS_SPACE, size + ADDRESS_SPACE))
-    outcomes: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
-    started = time.process_time()
-    for number in range(int(count)):
-        luck = random.Random(f"{form}/{seed}/{number}")
-        content = mutate(luck.choice(good), form, luck)
-        (fast / "case.bin").write_bytes(content)
-        signal.alarm(DEADLINE)  # its default action ends the process
-        since = time.process_time()
-        try:
-            read(path)
-            outcomes["read"] += 1
-        except InputError:
-            outcomes["refused"] += 1
-        except BaseException as error:
-            outcomes["failed"] += 1
-            (kept / f"failed-{form}-{seed}-{number}.bin").write_bytes(content)
-            sys.stderr.write(f"case {number}: {type(error).__name__}: {error}\n")
-            traceback.print_exc()
-        slowest = max(slowest, time.process_time() - since)
-        signal.alarm(0)
-    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    seconds = round(time.process_time() - started, 1)
-    facts = {"form": form, "seed": seed, "cases": int(count), **outcomes, "seconds": seconds}
-    facts |= {"slowest_ms": round(slowest * 1000), "growth_mib": growth >> 10}
-    (fast / "case.bin").unlink()
+    campaign = Campaign(form, seed, good, read, fast / "case.bin", kept)
+
+    def warm() -> list[bytes]:
+        for content in good:
+            campaign.path.write_bytes(content)
+            read(campaign.path)
+        return [str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss).encode()]
+
+    before = int(in_a_fork(warm)[0])
+    started, growth, number = time.perf_counter(), 0, 0
+    while number < total:
+        pid = os.fork()
+        if not pid:
+            campaign.run(number, min(total, number + BATCH[form in CLIPS]))
+        _, status, usage = os.wait4(pid, 0)
+        growth = max(growth, usage.ru_maxrss - before)
+        number = campaign.next_case()
+        if os.waitstatus_to_exitcode(status):
+            campaign.ended_badly(number, -os.waitstatus_to_exitcode(status))
+            number += 1
+    facts = {"form": form, "seed": seed, "cases": total, **campaign.outcomes()}
+    facts |= {"seconds": round(time.perf_counter() - started, 1)}
+    facts |= {"slowest_ms": campaign.slowest_ms(), "growth_mib": growth >> 10}
+    campaign.path.unlink(missing_ok=True)
     fast.rmdir()
     print(json.dumps(facts))  # noqa: T201
 
 
-def _warm(read: Callable[[Path], object], good: list[bytes], path: Path) -> None:
-    """The good files are read, before anything is measured."""
-    for content in good:
-        path.resolve().write_bytes(content)
-        read(path)
+def in_a_fork(make: Callable[[], list[bytes]]) -> list[bytes]:
+    """What a forked process makes. Codecs start threads, and a process that has had some must not be
+    forked: a lock may be held for ever."""
+    with tempfile.TemporaryFile() as file:
+        pid = os.fork()
+        if not pid:
+            try:
+                file.write(json.dumps([part.hex() for part in make()]).encode())
+                file.flush()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        file.seek(0)
+        return [bytes.fromhex(part) for part in json.load(file)]
+
+
+OUTCOMES = ("read", "refused", "crashed", "failed")
+BATCH = {True: 100, False: 5000}
+"""Cases a fork. A clip whose reading ran out of memory leaves the rest to the system, as the decoding
+child does, which reads one."""
+
+
+class Campaign:
+    """The cases of one format; what forked processes do is counted in memory that they share."""
+
+    def __init__(
+        self, form: str, seed: str, good: list[bytes], read: Reader, path: Path, kept: Path
+    ) -> None:
+        self.form, self.seed, self.good, self.read = form, seed, good, read
+        self.path, self.kept = path, kept
+        self._shared = mmap.mmap(-1, 8 * (len(OUTCOMES) + 2))
+        self._numbers = memoryview(self._shared).cast("Q")
+
+    def next_case(self) -> int:
+        return self._numbers[-1]
+
+    def slowest_ms(self) -> int:
+        return self._numbers[-2]
+
+    def outcomes(self) -> dict[str, int]:
+        return {name: self._numbers[i] for i, name in enumerate(OUTCOMES) if self._numbers[i]}
+
+    def run(self, first: int, last: int) -> None:
+        """Read cases `first` to `last`, and end the process."""
+        self._numbers[-1] = first
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        size += CHILD_SPACE if self.form in CLIPS else ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        for number in range(first, last):
+            content = self.case(number)
+            self.path.write_bytes(content)
+            signal.alarm(DEADLINE)  # its default action ends the process
+            since = time.process_time()
+            outcome = self._try(number, content)
+            taken = round(1000 * (time.process_time() - since))
+            self._numbers[OUTCOMES.index(outcome)] += 1
+            self._numbers[-2] = max(self._numbers[-2], taken)
+            self._numbers[-1] = number + 1
+        os._exit(0)
+
+    def case(self, number: int) -> bytes:
+        """The file of a case."""
+        luck = random.Random(f"{self.form}/{self.seed}/{number}")
+        return mutate(luck.choice(self.good), self.form, luck)
+
+    def _try(self, number: int, content: bytes) -> str:
+        try:
+            self.read(self.path)
+            return "read"
+        except InputError:
+            return "refused"
+        except BaseException as error:
+            if self.form in CLIPS and isinstance(error, MemoryError):
+                return "refused"  # as the child does
+            self._keep(number, content)
+            sys.stderr.write(f"case {number}: {type(error).__name__}: {error}\n")
+            traceback.print_exc()
+            sys.stderr.flush()
+            return "failed"
+
+    def ended_badly(self, number: int, signal_number: int) -> None:
+        """The process died in a case. For a clip that is what the child is for, unless it hung."""
+        is_fine = self.form in CLIPS and signal_number != signal.SIGALRM
+        self._keep(number, self.case(number))
+        self._numbers[OUTCOMES.index("crashed" if is_fine else "failed")] += 1
+        if not is_fine:
+            sys.stderr.write(f"case {number}: ended by signal {signal_number}\n")
+
+    def _keep(self, number: int, content: bytes) -> None:
+        (self.kept / f"failed-{self.form}-{self.seed}-{number}.bin").write_bytes(content)
 
 
 if __name__ == "__main__":
