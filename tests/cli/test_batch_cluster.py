@@ -103,6 +103,15 @@ def test_without_ray(inside: Run, work: Path, model_folder: Path, monkeypatch: A
     assert not media_of(work)
 
 
+def test_a_cluster_that_is_not_there(inside: Run, work: Path, model_folder: Path) -> None:
+    pytest.importorskip("ray", reason="the extra nuwa-cli[cluster] is not installed")
+    write_jobs(work, JOBS[:1])
+    words = ("batch", "jobs.jsonl", "--model", model_folder, "--ray")
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"):
+        inside(*words, address).check_refusal(5, f"ray '{address}': ")
+    assert not media_of(work)
+
+
 @pytest.mark.slow
 def test_two_actors_one_of_which_dies(
     command: str, model_folder: Path, work: Path, tiny: Run

@@ -15,9 +15,9 @@ import typer
 from terminals import shell_on, terminal
 
 from nuwa_cli.cli.app import app
-from nuwa_cli.cli.completion import ASK, SCRIPTS, machinery, prepare
-from nuwa_cli.cli.completion_values import values_of
-from nuwa_cli.cli.tree import walk
+from nuwa_cli.cli.manual.completion import ASK, SCRIPTS, machinery, prepare
+from nuwa_cli.cli.manual.completion_values import values_of
+from nuwa_cli.cli.manual.tree import walk
 
 Run = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from nuwa_cli.cli.settings_names import all_commands, settings_of
+from nuwa_cli.cli.settings.names import all_commands, settings_of
 
 Run = Callable[..., Any]
 

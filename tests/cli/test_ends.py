@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from nuwa_cli.cli import main_errors
-from nuwa_cli.cli import work as work_module
 from nuwa_cli.cli.main_errors import exit_status, one_line
-from nuwa_cli.cli.output import Output, PlainProgress
+from nuwa_cli.cli.work import work as work_module
+from nuwa_cli.cli.work.output import Output, PlainProgress
 from nuwa_cli.errors import BatchError, EnvironmentFault, MismatchError
 
 Run = Callable[..., Any]

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from nuwa_cli.api.extension import Extension
-from nuwa_cli.cli.extend_stop import stopping
+from nuwa_cli.cli.growing.stop import stopping
 from nuwa_cli.cli.main_errors import Terminated
 
 Run = Callable[..., Any]

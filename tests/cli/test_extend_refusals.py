@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nuwa_cli.cli.extend_amounts import amount, parse_growth
+from nuwa_cli.cli.growing.amounts import amount, parse_growth
 from nuwa_cli.errors import UsageError
 
 Run = Callable[..., Any]

@@ -15,7 +15,7 @@ import pytest
 
 import nuwa_cli
 from nuwa_cli.api.engine import Engine
-from nuwa_cli.cli.depfile import check_depfile, depfile_text
+from nuwa_cli.cli.recipes.depfile import check_depfile, depfile_text
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.image import write_image
 from nuwa_cli.media.probe import probe

@@ -14,10 +14,10 @@ import typer
 
 from nuwa_cli import errors
 from nuwa_cli.cli.app import app
-from nuwa_cli.cli.manual_markdown import markdown_page
-from nuwa_cli.cli.manual_pages import EXIT_STATUSES, Page, pages_of
-from nuwa_cli.cli.manual_roff import roff_book, roff_page
-from nuwa_cli.cli.tree import walk
+from nuwa_cli.cli.manual.markdown import markdown_page
+from nuwa_cli.cli.manual.pages import EXIT_STATUSES, Page, pages_of
+from nuwa_cli.cli.manual.roff import roff_book, roff_page
+from nuwa_cli.cli.manual.tree import walk
 
 Run = Callable[..., Any]
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from nuwa_cli.cli import free_memory, plan_memory
-from nuwa_cli.cli.free_memory import available_memory
-from nuwa_cli.cli.options import ModelOptions
-from nuwa_cli.cli.plan import TOGETHER, Plan, forecast, parse_size_bytes, readable_size
-from nuwa_cli.cli.plan_cost import num_waves, operations_per_token
-from nuwa_cli.cli.plan_memory import check_memory, chunks_for, memory_advice, peak_memory
+from nuwa_cli.cli.forecast import free_memory
+from nuwa_cli.cli.forecast import memory as plan_memory
+from nuwa_cli.cli.forecast.cost import num_waves, operations_per_token
+from nuwa_cli.cli.forecast.free_memory import available_memory
+from nuwa_cli.cli.forecast.memory import check_memory, chunks_for, memory_advice, peak_memory
+from nuwa_cli.cli.forecast.plan import TOGETHER, Plan, forecast, parse_size_bytes, readable_size
+from nuwa_cli.cli.work.options import ModelOptions
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import EnvironmentFault, UsageError
 

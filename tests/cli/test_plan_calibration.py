@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nuwa_cli.cli import calibration
-from nuwa_cli.cli.calibration import Watch, calibration_path, known_runs, pace_of, record
-from nuwa_cli.cli.options import ModelOptions
-from nuwa_cli.cli.plan import Plan, forecast
+from nuwa_cli.cli.forecast import calibration
+from nuwa_cli.cli.forecast.calibration import Watch, calibration_path, known_runs, pace_of, record
+from nuwa_cli.cli.forecast.plan import Plan, forecast
+from nuwa_cli.cli.work.options import ModelOptions
 from nuwa_cli.hub.catalog import find_model
 from nuwa_cli.hub.manifest import Manifest, read_manifest
 from nuwa_cli.hub.model_config import ModelConfig, read_config

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nuwa_cli.cli import preview as module
-from nuwa_cli.cli.preview import Preview
+from nuwa_cli.cli.looking import preview as module
+from nuwa_cli.cli.looking.preview import Preview
 from nuwa_cli.errors import OutputError, UsageError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

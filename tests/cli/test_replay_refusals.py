@@ -15,7 +15,7 @@ import pytest
 
 import nuwa_cli
 from nuwa_cli.cli.app import run
-from nuwa_cli.cli.recall import argv_of, parameters_of
+from nuwa_cli.cli.recipes.recall import argv_of, parameters_of
 from nuwa_cli.errors import InputError
 from nuwa_cli.media.image import write_image
 from nuwa_cli.media.metadata import RECIPE_SCHEMA, recipe_text

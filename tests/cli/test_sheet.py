@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nuwa_cli.cli.sheet import SheetFile
+from nuwa_cli.cli.looking.sheet import SheetFile
 from nuwa_cli.errors import OutputError, UsageError
 from nuwa_cli.media.probe import probe
 from nuwa_cli.media.video import write_video

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from terminals import Terminal, file_on, terminal
 
-from nuwa_cli.cli.screen import Screen, protocol_of
-from nuwa_cli.cli.show import Display, encode, show
+from nuwa_cli.cli.looking.screen import Screen, protocol_of
+from nuwa_cli.cli.looking.show import Display, encode, show
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.video import write_video
 from terminal_codes import kitty_commands, psnr, read_blocks, read_png, read_sixel

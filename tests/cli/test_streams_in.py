@@ -165,7 +165,7 @@ def test_a_terminal_is_not_read(inside: Run) -> None:
 def test_a_file_that_is_too_long(
     inside: Run, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nuwa_cli.cli import spool
+    from nuwa_cli.cli.work import spool
     from nuwa_cli.media import probe
 
     monkeypatch.setattr(spool, "_PIECE", 512)

@@ -117,7 +117,7 @@ def test_plain_text_in_a_pipe(inside: Run, plain: pytest.MonkeyPatch, words: lis
 
 
 def test_plain_progress_is_a_line_now_and_then(tiny: Run, plain: pytest.MonkeyPatch) -> None:
-    from nuwa_cli.cli import output
+    from nuwa_cli.cli.work import output
 
     plain.setattr(output, "_PLAIN_INTERVAL", 0.0)
     done = tiny(*CLIP)

@@ -13,33 +13,32 @@ from typing import Annotated
 import typer
 
 import nuwa_cli
-from nuwa_cli.cli import (
-    completion,
-    config_command,
+from nuwa_cli.cli.batch import command as batch
+from nuwa_cli.cli.commands import config as config_command
+from nuwa_cli.cli.commands import (
     doctor,
     edit,
     evaluate,
     extend,
     generate,
     info,
-    manual,
     models,
     palette,
     predict,
     replay,
-    sheet,
-    show,
     sketch,
     storybook,
     train,
     train_segmenter,
     vocab,
 )
-from nuwa_cli.cli.batch import command as batch
 from nuwa_cli.cli.light import make_light
+from nuwa_cli.cli.looking import sheet, show
 from nuwa_cli.cli.main_errors import exit_status, termination_signals
-from nuwa_cli.cli.output import prepare_streams, print_line
-from nuwa_cli.cli.settings_files import NO_SETTINGS, load_settings
+from nuwa_cli.cli.manual import command as manual
+from nuwa_cli.cli.manual import completion
+from nuwa_cli.cli.settings.files import NO_SETTINGS, load_settings
+from nuwa_cli.cli.work.output import prepare_streams, print_line
 
 app = typer.Typer(
     rich_markup_mode=None,

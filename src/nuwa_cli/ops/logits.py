@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor
 
-
 _FEW = 256  # tokens that nearly always hold the mass that is asked for; sorting all is slow
 _MARGIN = 1e-9
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nuwa_cli.cli.options import JsonFlag, ModelOptions, check_range, takes_options
+from nuwa_cli.cli.work.options import JsonFlag, ModelOptions, check_range, takes_options
 from nuwa_cli.errors import UsageError
 
 JobFiles = Annotated[

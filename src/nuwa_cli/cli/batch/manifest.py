@@ -21,7 +21,7 @@ from typing import Any
 
 import nuwa_cli
 from nuwa_cli.cli.batch.translation import Job
-from nuwa_cli.cli.inputs import source_of
+from nuwa_cli.cli.work.inputs import source_of
 from nuwa_cli.errors import InputError
 from nuwa_cli.media.journal_lines import Lines
 

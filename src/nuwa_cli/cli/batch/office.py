@@ -20,7 +20,7 @@ from nuwa_cli.cli.batch.reading import Value, read_entries
 from nuwa_cli.cli.batch.running import Errand, Prepared, perform
 from nuwa_cli.cli.batch.spreading import errand_of, spread
 from nuwa_cli.cli.main_errors import complain
-from nuwa_cli.cli.output import Output, Progress
+from nuwa_cli.cli.work.output import Output, Progress
 from nuwa_cli.errors import BatchError, InputError
 from nuwa_cli.media.atomic import check_output, make_folder
 from nuwa_cli.media.journal_lines import open_lines

@@ -173,8 +173,8 @@ def do_parcel(parcel: Parcel) -> Delivery:
 
 def _with_settings(argv: tuple[str, ...]) -> list[str]:
     """A command line with the settings of this machine's files and variables written out."""
-    from nuwa_cli.cli.settings_files import load_settings
-    from nuwa_cli.cli.settings_names import is_on
+    from nuwa_cli.cli.settings.files import load_settings
+    from nuwa_cli.cli.settings.names import is_on
 
     loaded = load_settings(root(), argv)
     options = []

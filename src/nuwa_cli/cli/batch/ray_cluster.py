@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import socket
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -21,6 +22,8 @@ from nuwa_cli.cli.batch.spreading import Event
 from nuwa_cli.errors import EnvironmentFault
 
 LOCAL = "local"
+
+_PATIENCE = 5.0  # seconds to be answered in
 
 
 class Host:
@@ -108,6 +111,7 @@ def _connect(address: str, workers: int) -> Any:
         raise EnvironmentFault(
             "ray: is not installed; add it with: pip install 'nuwa-cli[cluster]'"
         ) from error
+    _check_reachable(address)
     local = {"num_cpus": max(workers, 2)} if address == LOCAL else {"address": address}
     try:
         ray.init(
@@ -121,6 +125,20 @@ def _connect(address: str, workers: int) -> Any:
             f"ray '{address}': {_last_line(error)}; give the address of a cluster, or local"
         ) from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself goes on trying for minutes, and talks of it."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isascii() and port.isdecimal()):
+        return  # `local`, `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise EnvironmentFault(
+            f"ray '{address[:80]}': {why}; give the address of a running cluster, or local"
+        ) from error
 
 
 class _OnlyBytes(io.TextIOBase):

@@ -21,8 +21,8 @@ from nuwa_cli.cli.main_errors import exit_status
 from nuwa_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from nuwa_cli.cli.output import Captured
-    from nuwa_cli.cli.runs import Run
+    from nuwa_cli.cli.work.output import Captured
+    from nuwa_cli.cli.work.runs import Run
 
 Tell = Callable[["Errand", Outcome], None]
 
@@ -64,8 +64,8 @@ def rehearse(errand: Errand) -> tuple[Prepared, BaseException | None]:
 
     The error is what the job would end with now; its files may be known all the same.
     """
-    from nuwa_cli.cli.output import captured
-    from nuwa_cli.cli.rehearsal import Rehearsed, deferred
+    from nuwa_cli.cli.work.output import captured
+    from nuwa_cli.cli.work.rehearsal import Rehearsed, deferred
 
     failure: BaseException | None = None
     is_complete = True
@@ -88,7 +88,7 @@ def perform(
     on_progress: Callable[[float], None] | None = None,
 ) -> None:
     """Do jobs; `tell` is called with the outcome of each as soon as it has one."""
-    from nuwa_cli.cli.drawing import draw_runs
+    from nuwa_cli.cli.work.drawing import draw_runs
 
     owners: dict[int, tuple[Errand, Prepared, float]] = {}
     runs: list[Run] = []
@@ -134,7 +134,7 @@ def call(argv: Sequence[str]) -> None:
     are the caller's."""
     import typer
 
-    from nuwa_cli.cli.settings_files import NO_SETTINGS, load_settings
+    from nuwa_cli.cli.settings.files import NO_SETTINGS, load_settings
 
     settings = NO_SETTINGS
     try:
@@ -161,8 +161,8 @@ def root() -> Any:
 
 
 def _prepare(errand: Errand) -> Prepared:
-    from nuwa_cli.cli.output import captured
-    from nuwa_cli.cli.rehearsal import deferred
+    from nuwa_cli.cli.work.output import captured
+    from nuwa_cli.cli.work.rehearsal import deferred
 
     with captured() as said, deferred() as found:
         call(errand.argv)

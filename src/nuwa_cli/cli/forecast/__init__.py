@@ -1,0 +1,1 @@
+"""What a run will take: tokens, waves, seconds on this machine, memory."""

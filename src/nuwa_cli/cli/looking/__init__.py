@@ -1,0 +1,1 @@
+"""Results to look at: in the terminal, on a sheet, while they are made."""

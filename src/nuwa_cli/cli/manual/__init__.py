@@ -1,0 +1,1 @@
+"""The program described from itself: manual pages, completion."""

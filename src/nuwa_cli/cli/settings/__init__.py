@@ -1,0 +1,1 @@
+"""Defaults from files and the environment, and where each value comes from."""

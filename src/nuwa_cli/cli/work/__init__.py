@@ -1,0 +1,1 @@
+"""What all generating commands share: options, names, inputs, runs, what is said."""
