@@ -1,7 +1,7 @@
 """Which command of which script made a file: the scripts are the only place where commands stand.
 
 A command is one line of a script that begins with `nuwa`. It is shown as a user in `examples/`
-would type it: without `--force "$@"`, and with `$here` replaced by the folder of the script.
+would type it: without `--update "$@"`, and with `$here` replaced by the folder of the script.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nuwa_cli.media.naming import numbered
 
-_FORCE = ' --force "$@"'
+_EXTRA = ' --update "$@"'
 _HERE = re.compile(r'"\$here/([^"]+)"')
 
 
@@ -50,14 +50,14 @@ def read_script(path: Path, root: Path) -> Iterator[Command]:
     folder = path.parent.relative_to(root)
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("nuwa "):
-            text = _HERE.sub(lambda match: str(folder / match[1]), line.removesuffix(_FORCE))
+            text = _HERE.sub(lambda match: str(folder / match[1]), line.removesuffix(_EXTRA))
             yield Command(text, tuple(shlex.split(text)))
 
 
 def read_scripts(root: Path) -> dict[str, Command]:
     """Every file that the scripts of `root` write, and the command that does."""
     makers: dict[str, Command] = {}
-    for path in sorted((*root.glob("*.sh"), *root.glob("*/*.sh"))):
+    for path in sorted((*root.glob("*.sh"), *root.glob("classic-desktop/*.sh"))):
         for command in read_script(path, root):
             makers.update(dict.fromkeys(command.outputs, command))
     return makers

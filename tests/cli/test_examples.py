@@ -130,7 +130,7 @@ def test_script_is_plain_and_passes_options_on(script: Path) -> None:
     assert lines[1].startswith("# ")
     called = [line for line in lines if "nuwa " in line and not line.startswith("#")]
     assert called
-    assert all(line.endswith(' --force "$@"') for line in called)
+    assert all(line.endswith(' --update "$@"') for line in called)
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(MAKERS.values()), ids=lambda c: c.outputs[0])

@@ -68,9 +68,7 @@ def test_a_download_and_the_cache_after_it(nuwa: Run, cache: Path, model_folder:
 
 
 @pytest.mark.row("A10")
-@pytest.mark.parametrize(
-    "fraction", [0.0, 0.5, 1.0][: times(3, 3)] + [i / 50 for i in range(times(0, 200) // 4)]
-)
+@pytest.mark.parametrize("fraction", [0.5, 1.0] + [index / 200 for index in range(times(0, 200))])
 def test_cut_downloads_are_continued(
     nuwa: Run, cache: Path, model_folder: Path, fraction: float
 ) -> None:
@@ -279,7 +277,7 @@ def test_hostile_names(nuwa: Run, inside: Run, cache: Path, model_folder: Path, 
             find_model(name)
         inside("models", "verify", name).check_refusal(2, "model '")
     with serve(model_folder) as hub:
-        for name in ("a/../../b", "me/tiny@../../x", "me/ti\nny", "https://example.org/me/tiny"):
+        for name in ("a/../../b", "me/ti\nny"):
             done = nuwa("models", "verify", name, env=online(hub, cache))
             done.check_refusal(2, "model '")
             done.check_cheap()

@@ -68,9 +68,9 @@ def interrupt(
 @pytest.mark.parametrize(
     ("number", "count"),
     [
-        pytest.param(signal.SIGINT, times(8, 200), marks=pytest.mark.row("E7")),
-        pytest.param(signal.SIGTERM, times(4, 200), marks=pytest.mark.row("E8")),
-        pytest.param(signal.SIGHUP, times(2, 200), marks=pytest.mark.row("E8")),
+        pytest.param(signal.SIGINT, times(5, 200), marks=pytest.mark.row("E7")),
+        pytest.param(signal.SIGTERM, times(2, 200), marks=pytest.mark.row("E8")),
+        pytest.param(signal.SIGHUP, times(1, 200), marks=pytest.mark.row("E8")),
     ],
 )
 def test_signals_while_libraries_are_loaded(
@@ -119,7 +119,7 @@ def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
 @pytest.mark.row("E10")
 def test_too_little_address_space(nuwa: Run, work: Path, model_folder: Path) -> None:
     """Never an internal error, never an abort of a library: 5 and one line, or the picture."""
-    count = times(8, 40)
+    count = times(6, 40)
     levels = [64 + (1100 - 64) * index // (count - 1) for index in range(count)]
     statuses = []
     for level in levels:

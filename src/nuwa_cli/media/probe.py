@@ -34,6 +34,7 @@ MAX_FILE_BYTES = 4 << 30
 MAX_PICTURE_BYTES = 512 << 20  # some decoders take the whole file into memory
 MAX_PIXELS = 64_000_000
 
+_SMALL_FILE = 1 << 20
 _DECODER_THREADS = 4  # each takes address space, and holds frames
 _FREE_PIXELS = 4_000_000
 _PIXELS_PER_BYTE = 8_300  # what deflate makes of an empty page with one bit a pixel
@@ -174,7 +175,8 @@ def refusing(path: Path) -> Iterator[None]:
     except NuwaError:
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
-        if type(error) is MemoryError:  # ours; that of FFmpeg stands for a size that cannot be
+        # That of FFmpeg stands for a size that cannot be, and so does any that a small file causes.
+        if type(error) is MemoryError and path.stat().st_size > _SMALL_FILE:
             raise
         raise InputError(
             f"file '{path}': cannot be read as png, jpg, webp, gif, bmp, tiff, mp4 or webm "
