@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nuwa_cli.api import NuwaPipeline
+from nuwa_cli.api import NuwaPipeline, Order
 from nuwa_cli.devices import pick_device, pick_dtype
 from nuwa_cli.errors import UsageError
 from nuwa_cli.tasks.run import candidate_seeds
@@ -145,3 +145,27 @@ def test_back_ends_agree(model_folder: Path, dtype: str) -> None:
     if dtype == "float32":
         assert all((made[name].tokens == made["auto"].tokens).all() for name in made)
     assert {m.recipe["dtype"] for m in made.values()} == {dtype}
+
+
+def test_results_made_together_are_what_each_is_alone(model_folder: Path) -> None:
+    """Pictures, clips and the best of several, in one call: tokens, frames and recipes of each."""
+    pipeline = NuwaPipeline.load(model_folder)
+    orders = [
+        Order("t2i", "a dog", seed=3),
+        Order("t2v", "a dog runs on the beach", num_frames=2, seed=4),
+        Order("t2i", "play golf on grass", seed=5, best_of=3),
+        Order("t2i", "在草地上打高尔夫球", seed=6, sampling={"guidance_scale": 1.0}),
+        Order("t2i", "a dog", seed=7),
+    ]
+    shown: list[tuple[int, int]] = []
+    together = list(
+        pipeline.run_many(
+            orders, together=4, on_frame=lambda number, index, _: shown.append((number, index))
+        )
+    )
+    assert sorted(shown) == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0), (4, 0)]
+    for order, result in zip(orders, together, strict=True):
+        (alone,) = pipeline.run_many([order])
+        assert np.array_equal(result.tokens, alone.tokens)
+        assert np.array_equal(result.frames, alone.frames)
+        assert result.recipe == alone.recipe

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 _Shape = tuple[object, ...]
 
+_LEFT = 1e-6  # size of what rounding leaves of terms near 1 that cancel
+
 _IS_EXACT: dict[_Shape, bool] = {}
 
 
@@ -29,7 +31,8 @@ def joint_product(x: Tensor, weight: Tensor, bias: Tensor | None, items: int) ->
     """x (b, n, d) times weight (v, d), plus bias: (b, n, v)."""
     if items == 1:
         return _product(x, weight, bias)
-    shape = (items, *x.shape, *weight.shape, x.dtype, x.device, torch.get_num_threads())
+    has_bias = bias is not None
+    shape = (items, *x.shape, *weight.shape, has_bias, x.dtype, x.device, torch.get_num_threads())
     is_exact = _IS_EXACT.get(shape)
     if is_exact is None:
         is_exact = _IS_EXACT[shape] = _is_exact(x, weight, bias, items)
@@ -53,6 +56,8 @@ def _is_exact(x: Tensor, weight: Tensor, bias: Tensor | None, items: int) -> boo
         return torch.cat((half, sign * half), dim=-1)[..., order].to(x.device, x.dtype)
 
     rows, columns = trial(x.shape, 1.0), trial(weight.shape, -1.0)
+    if bias is not None:  # as small as what is left, or it would hide that
+        bias = torch.randn(bias.shape, generator=generator).to(bias) * _LEFT
     return torch.equal(F.linear(rows, columns, bias), _apart(rows, columns, bias, items))
 
 
