@@ -135,8 +135,15 @@ def main(form: str, count: str, seed: str, folder: str) -> None:
     kept, total = Path(folder), int(count)
     read = reader(form)
     good = in_a_fork(lambda: seeds(form, kept))
-    fast = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
-    campaign = Campaign(form, seed, good, read, fast / "case.bin", kept)
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="nuwa-fuzz-", dir=memory) as fast:
+        facts = conduct(Campaign(form, seed, good, read, Path(fast) / "case.bin", kept), total)
+    print(json.dumps({"form": form, "seed": seed, "cases": total, **facts}))  # noqa: T201
+
+
+def conduct(campaign: Campaign, total: int) -> dict[str, Any]:
+    """All cases, in one fork after another; the counts."""
+    form, good, read = campaign.form, campaign.good, campaign.read
 
     def warm() -> list[bytes]:
         for content in good:
@@ -156,12 +163,14 @@ def main(form: str, count: str, seed: str, folder: str) -> None:
         if os.waitstatus_to_exitcode(status):
             campaign.ended_badly(number, -os.waitstatus_to_exitcode(status))
             number += 1
-    facts = {"form": form, "seed": seed, "cases": total, **campaign.outcomes()}
-    facts |= {"seconds": round(time.perf_counter() - started, 1)}
-    facts |= {"slowest_ms": campaign.slowest_ms(), "growth_mib": growth >> 10}
-    campaign.path.unlink(missing_ok=True)
-    fast.rmdir()
-    print(json.dumps(facts))  # noqa: T201
+    seconds = round(time.perf_counter() - started, 1)
+    slowest = campaign.slowest_ms()
+    return {
+        **campaign.outcomes(),
+        "seconds": seconds,
+        "slowest_ms": slowest,
+        "growth_mib": growth >> 10,
+    }
 
 
 def in_a_fork(make: Callable[[], list[bytes]]) -> list[bytes]:
