@@ -89,7 +89,10 @@ class Output:
             self.event("output", **told)
         elif not self._as_json and str(path) != "-":
             # Bytes, because a file name need not be valid text.
-            _write_stdout((os.fsencode(path) if line is None else line.encode()) + b"\n")
+            name = os.fsencode(path)
+            if name.startswith(b"-"):  # so that the next program does not take it for an option
+                name = b"./" + name
+            _write_stdout((name if line is None else line.encode()) + b"\n")
 
     def event(self, name: str, **facts: Any) -> None:
         """One line of the stream of events, where that is wanted."""
