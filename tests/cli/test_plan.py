@@ -291,3 +291,13 @@ def test_memory_of_a_real_run(nuwa: Run, work: Path, words: list[str]) -> None:
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
     assert expected == pytest.approx(usage.ru_maxrss * 1024, rel=0.15)
+
+
+def test_memory_that_runs_out_while_drawing(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nuwa_cli.api.engine import Engine
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Engine, "draw", fail)
+    tiny("t2v", "a dog", "--frames", "4", "-o", "a.mp4").check_refusal(5, "--frames 2")

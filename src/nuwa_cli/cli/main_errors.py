@@ -169,7 +169,7 @@ def exit_status(error: BaseException, argv: list[str]) -> int:
         return error.exit_code
     if _is_usage(error):
         return _usage(error)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         complain("memory: not enough for this run; give fewer --frames or a smaller --best-of")
         return 5
     log = _write_crash_log(error, argv)
@@ -225,7 +225,7 @@ def _usage(error: Any) -> int:
     return 2
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether memory was the reason, also where a library hides it: in an import that cannot map
     its code, a thread that cannot start, an error that was raised while handling the first."""
     while error is not None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nuwa_cli.cli.forecast.memory import memory_advice
+from nuwa_cli.cli.main_errors import is_out_of_memory
 from nuwa_cli.cli.recipes.recall import embedded, shown
 from nuwa_cli.cli.work.output import Progress
 from nuwa_cli.cli.work.runs import Run, streams
 from nuwa_cli.cli.work.stream_out import send_clip
 from nuwa_cli.cli.work.warm import is_warm
+from nuwa_cli.errors import EnvironmentFault
 from nuwa_cli.media.atomic import make_folder
 from nuwa_cli.media.naming import makes_folder
 
@@ -24,10 +27,15 @@ OnDone = Callable[[Run, BaseException | None], None]
 """Called when the last file of a run is written, or with what went wrong."""
 
 
-def raise_error(_: Run, error: BaseException | None) -> None:
-    """What a command does that is alone: its error is that of the process."""
-    if error is not None:
-        raise error
+def raise_error(run: Run, error: BaseException | None) -> None:
+    """What a command does that is alone: its error is that of the process, and where memory ran out, it
+    says what to give instead."""
+    if error is None:
+        return
+    if is_out_of_memory(error):
+        advice = memory_advice(run.work.task, run.work.values)
+        raise EnvironmentFault(f"memory: not enough for this run; {advice}") from error
+    raise error
 
 
 def draw_runs(
