@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -296,7 +296,8 @@ def test_memory_of_a_real_run(nuwa: Run, work: Path, words: list[str]) -> None:
 def test_memory_that_runs_out_while_drawing(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from nuwa_cli.api.engine import Engine
 
-    def fail(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> Iterator[None]:
+        yield from ()
         raise MemoryError
 
     monkeypatch.setattr(Engine, "draw", fail)
