@@ -106,7 +106,11 @@ class _Group:
     def _draw_all(self, pipeline: NuwaPipeline, progress: Progress) -> None:
         together = min(run.plan.together for run in self.runs if run.plan is not None)
         window: list[tuple[Run, int, Prepared]] = []
-        for run in list(self.runs):
+        # Like outputs share the steps of the decoder: those of a task come after each other.
+        for run in sorted(self.runs, key=lambda run: run.work.task):
+            if window and window[-1][0].work.task != run.work.task:
+                self._draw_window(pipeline, window, progress)
+                window = []
             for index in run.to_do():
                 try:
                     if streams(run, index):
@@ -121,7 +125,8 @@ class _Group:
                 if len(window) == together:
                     self._draw_window(pipeline, window, progress)
                     window = []
-        self._draw_window(pipeline, window, progress)
+        if window:
+            self._draw_window(pipeline, window, progress)
 
     def _draw_window(
         self,
@@ -140,11 +145,12 @@ class _Group:
             if run.preview is not None:
                 run.preview.frame(index, frame, pixels)
 
+        is_watched = any(run.preview is not None for run, _, _ in window)
         drawn = pipeline.draw(
             [prepared for _, _, prepared in window],
             together=size,
             on_progress=report,
-            on_frame=preview,
+            on_frame=preview if is_watched else None,  # every frame is decoded once more for it
         )
         for place, (run, index, _) in enumerate(window):
             if run not in self.runs:
