@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from nuwa_cli.cli.work.options import ModelOptions
@@ -25,12 +24,15 @@ def load_pipeline(options: ModelOptions) -> NuwaPipeline:
     from nuwa_cli.hub.preflight import check_model
 
     folder = check_model(options.model)
-    # Threads that spin while they wait take the processor from each other: on a busy machine a clip took
-    # two minutes instead of five seconds. Read once, when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    import torch
 
     from nuwa_cli.api import NuwaPipeline
 
+    # On the processor one thread draws. Waves are narrow, so a second one saves a tenth of the time of a quiet
+    # machine; on a busy one two that wait for each other took two minutes instead of five seconds. And some
+    # bfloat16 products round differently with another number: a file would depend on the machine's cores.
+    torch.set_num_threads(1)
     pipeline = NuwaPipeline.load(
         folder, device=options.device, dtype=options.dtype, attention=options.attention
     )
