@@ -8,7 +8,7 @@ the condition and the null condition as a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -129,8 +129,9 @@ def generate_tokens(
     order: DecodeOrder = "wavefront",
     together: int = 1,
     on_event: OnEvent | None = None,
+    on_frame: Callable[[FinishedFrame], None] | None = None,
 ) -> Tensor:
-    """`generate` gathered into int64 (b, t, h, w)."""
+    """`generate` gathered into int64 (b, t, h, w); `on_frame` is called with each frame."""
     tokens = torch.empty((condition.batch_size, *grid.sides), dtype=torch.int64)
     for frame in generate(
         model,
@@ -145,6 +146,8 @@ def generate_tokens(
         on_event=on_event,
     ):
         tokens[frame.sample, frame.index] = frame.tokens
+        if on_frame is not None:
+            on_frame(frame)
     return tokens
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.model.condition import Condition, cat_conditions
 from nuwa_cli.model.nuwa import Nuwa
-from nuwa_cli.sampling.decode import generate
+from nuwa_cli.sampling.decode import FinishedFrame, generate, generate_tokens
 from nuwa_cli.sampling.events import Progress
 from nuwa_cli.sampling.persistence import Expectation
 from nuwa_cli.tasks.layouts import plan_layout, seen_view
@@ -93,16 +93,20 @@ def run_plans(
         alike.setdefault(_likeness(plan, sampling, condition), []).append(index)
     results: dict[int, Tensor] = {}
     for group in alike.values():
-        done = len(results)  # before those of this group are entered
+        done = len(results)
 
         def report(event: Progress, done: int = done, group: list[int] = group) -> None:
             if on_progress is not None:
                 steps = event.num_steps // len(group)  # of one
                 on_progress(done * steps + event.step, len(samples) * steps)
 
+        def show(frame: FinishedFrame, group: list[int] = group) -> None:
+            if on_frame is not None:
+                on_frame(group[frame.sample], frame.index, frame.tokens)
+
         first, sampling = samples[group[0]]
         known = [samples[index][0].known_tokens for index in group]
-        frames = generate(
+        tokens = generate_tokens(
             model,
             cat_conditions([prepared[index] for index in group]),
             first.grid,
@@ -112,13 +116,9 @@ def run_plans(
             expected=[_expectation(samples[index][0]) for index in group],
             together=together,
             on_event=report,
+            on_frame=show,
         )
-        results.update((index, torch.empty(first.grid.sides, dtype=torch.int64)) for index in group)
-        for frame in frames:
-            index = group[frame.sample]
-            results[index][frame.index] = frame.tokens
-            if on_frame is not None:
-                on_frame(index, frame.index, frame.tokens)
+        results.update(zip(group, tokens, strict=True))
     return [results[index] for index in range(len(samples))]
 
 

@@ -18,7 +18,7 @@ from nuwa_cli.cli.looking.show import Display
 from nuwa_cli.cli.main_errors import Terminated
 from nuwa_cli.cli.recipes.recall import embedded
 from nuwa_cli.cli.work.inputs import Source
-from nuwa_cli.cli.work.runs import tell_current, up_to_date
+from nuwa_cli.cli.work.runs import stale_jobs, tell_current
 from nuwa_cli.cli.work.stream_out import send_clip
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import InputError, UsageError
@@ -64,12 +64,7 @@ def draw_clips(
     """Load the model and make every output from the frames (T, H, W, 3) of some files; with --dry-run
     say what it would take."""
     work.refuse_together_only("is not for clips that are drawn piece by piece")
-    current = up_to_date(work, sources) if work.output.update else []
-    jobs = [
-        (path, job)
-        for index, (path, job) in enumerate(zip(work.paths, work.jobs, strict=True))
-        if index not in current
-    ]
+    jobs, current = stale_jobs(work, sources)
     if not jobs:
         tell_current(work, current)
         work.finish()

@@ -15,7 +15,7 @@ from nuwa_cli.cli.growing.job import Habits, Job, sizes
 from nuwa_cli.cli.growing.stop import stopping
 from nuwa_cli.cli.looking.show import Display
 from nuwa_cli.cli.work.inputs import Source
-from nuwa_cli.cli.work.runs import tell_current, up_to_date
+from nuwa_cli.cli.work.runs import stale_jobs, tell_current
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.png_stream import Rows
@@ -70,12 +70,7 @@ def draw_large(
     work.refuse_together_only("is not for pictures that are drawn patch by patch")
     for path in work.paths:
         check_format(path, *size)
-    current = up_to_date(work, sources) if work.output.update else []
-    jobs = [
-        (path, job)
-        for index, (path, job) in enumerate(zip(work.paths, work.jobs, strict=True))
-        if index not in current
-    ]
+    jobs, current = stale_jobs(work, sources)
     if not jobs:
         tell_current(work, current)
         work.finish()

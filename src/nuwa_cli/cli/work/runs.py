@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuwa_cli.cli.recipes.recall import embedded, recorded, shown
@@ -196,6 +197,15 @@ def up_to_date(work: Work, sources: Sequence[Source]) -> list[int]:
             work.voice.note(f"'{path}': up to date")
             current.append(index)
     return current
+
+
+def stale_jobs(
+    work: Work, sources: Sequence[Source]
+) -> tuple[list[tuple[Path, tuple[str, int]]], list[int]]:
+    """(path, (prompt, seed)) of every output that is to be drawn, and the places of the others."""
+    current = up_to_date(work, sources) if work.output.update else []
+    jobs = enumerate(zip(work.paths, work.jobs, strict=True))
+    return [job for index, job in jobs if index not in current], current
 
 
 def tell_current(work: Work, indices: Sequence[int]) -> None:
