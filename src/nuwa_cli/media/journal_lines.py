@@ -20,11 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nuwa_cli.errors import EnvironmentFault, InputError, OutputError
-
-try:
-    import fcntl
-except ImportError:  # a system without advisory locks: two runs of one file are the user's care
-    fcntl = None  # type: ignore[assignment]
+from nuwa_cli.media.locks import is_taken
 
 MAX_BYTES = 1024**3
 MAX_LINE = 16 * 1024**2
@@ -132,16 +128,8 @@ class Lines:
 
 
 def _lock(path: Path, descriptor: int) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise EnvironmentFault(
-            f"results '{path}': another batch is writing them; wait for its end"
-        ) from None
-    except OSError:  # a file system without locks
-        return
+    if is_taken(descriptor):
+        raise EnvironmentFault(f"results '{path}': another batch is writing them; wait for its end")
 
 
 def _refused(path: Path, error: OSError | ValueError) -> OutputError:

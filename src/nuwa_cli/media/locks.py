@@ -32,6 +32,19 @@ class Lock:
             self._descriptor = -1
 
 
+def is_taken(descriptor: int) -> bool:
+    """Try to lock an open file: whether another process has it. Where there are no locks nobody has."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    return False
+
+
 def hold(path: Path, what: str, advice: str = "wait for it, or choose another one") -> Lock:
     """Take the lock in the file `path`, which is made if need be.
 

@@ -26,11 +26,7 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.errors import EnvironmentFault, InputError, OutputError
-
-try:
-    import fcntl
-except ImportError:  # a system without advisory locks: two runs of one output are the user's care
-    fcntl = None  # type: ignore[assignment]
+from nuwa_cli.media.locks import is_taken
 
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -149,16 +145,10 @@ class Journal(Mapping[int, Tokens]):
 
 
 def _lock(path: Path, descriptor: int) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if is_taken(descriptor):
         raise EnvironmentFault(
             f"journal '{path}': another run is writing this output; wait for its end"
-        ) from None
-    except OSError:  # a file system without locks
-        return
+        )
 
 
 def _refused(path: Path, error: OSError) -> OutputError:
