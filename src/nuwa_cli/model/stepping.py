@@ -138,7 +138,8 @@ class _StepMemory:
         self.source = memories[0].grid
         self.extent = extent
         if self.source is not None:
-            self.cells = torch.cat([_step_cells(memory) for memory in memories])
+            self.cell_keys = torch.cat([_rows(memory.keys) for memory in memories])
+            self.cell_values = torch.cat([_rows(memory.values) for memory in memories])
             self.absent = torch.cat([_hidden(memory.present, self.keys) for memory in memories])
 
 
@@ -149,10 +150,10 @@ def _hidden(visible: Tensor | None, like: Tensor) -> Tensor:
     return zeros.masked_fill(~visible, -torch.inf)
 
 
-def _step_cells(memory: CrossMemory) -> Tensor:
-    """Keys and values of the condition grid, (b, m, 2, heads, c)."""
-    assert memory.keys is not None and memory.values is not None
-    return torch.stack((memory.keys, memory.values), dim=2).permute(0, 3, 2, 1, 4).contiguous()
+def _rows(cells: Tensor | None) -> Tensor:
+    """Keys or values of the condition grid (b, heads, m, c), one row a head: (b · heads, m, c)."""
+    assert cells is not None
+    return cells.flatten(0, 1)
 
 
 def decode_step(decoder: Decoder, wave: Wave, state: DecodeState) -> Tensor:
@@ -269,15 +270,25 @@ def _attend_condition(
         )
         return joint_linear(cross.out, attended.transpose(1, 2).flatten(2), items)
     index, hidden = cells
-    near = memory.cells[:, index]  # (b, n, m, 2, heads, c)
     scale = q.shape[-1] ** -0.5
     exact = torch.promote_types(q.dtype, torch.float32)
     text_scores = (q @ memory.keys.transpose(2, 3)).to(exact) * scale
-    cell_scores = torch.einsum("bhnc,bnmhc->bhnm", q, near[:, :, :, 0]).to(exact) * scale
+    cell_scores = _near(memory.cell_keys, index, q.unsqueeze(3), transposed=True).to(exact) * scale
     text_scores += memory.text_mask[:, None, None]
     cell_scores += (hidden + memory.absent[:, None, None])[:, None]
     weights = torch.cat((text_scores, cell_scores), dim=3).softmax(dim=3).to(x.dtype)
     length = text_scores.shape[3]
     attended = weights[..., :length] @ memory.values
-    attended = attended + torch.einsum("bhnm,bnmhc->bhnc", weights[..., length:], near[:, :, :, 1])
+    attended = attended + _near(memory.cell_values, index, weights[..., None, length:])
     return joint_linear(cross.out, attended.transpose(1, 2).flatten(2), items)
+
+
+def _near(rows: Tensor, index: Tensor, factor: Tensor, *, transposed: bool = False) -> Tensor:
+    """A factor (b, heads, n, 1, k) times what each position sees of the condition grid: (b, heads, n, l).
+
+    One small product for each position and head: a gathered copy in another layout costs more than these.
+    """
+    shape = factor.shape[:3]
+    seen = rows.index_select(1, index.flatten()).view(-1, index.shape[1], rows.shape[2])
+    product = torch.bmm(factor.reshape(-1, *factor.shape[3:]), seen.mT if transposed else seen)
+    return product.view(*shape, -1)
