@@ -3,7 +3,7 @@
 A hole may be a rectangle, an ellipse, strokes of a brush, all beyond a straight line (one of four
 sides), one or three quarters (the windows that an extension meets), or everything but a twentieth. A crop
 shows a part of a scene enlarged: an extended picture is more than one scene high and wide, so its windows
-are parts of scenes, all sky or all grass.
+are parts of scenes, all sky or all grass. Other holes lie over a subject (`cover_subjects`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from nuwa_cli.compositing.shapes import bounds_of
 
 _KINDS = {  # share of each kind
     "rectangle": 0.2,
@@ -35,6 +37,31 @@ def draw_holes(count: int, size: int, cell: int, generator: torch.Generator) -> 
     names = list(_KINDS)
     step = cell / size
     return torch.stack([_hole(names[kind], size, step, generator) for kind in kinds])
+
+
+def cover_subjects(
+    holes: Tensor, subjects: Tensor, share: float, generator: torch.Generator
+) -> Tensor:
+    """Holes bool (n, S, S), `share` of them replaced by boxes over a part of the subject bool (n, S, S),
+    where there is one: what a subject is like must be told from the text and from what is left of it."""
+    numbers = torch.rand(len(holes), 5, generator=generator)
+    size, covered = holes.shape[-1], holes.clone()
+    for index, (chance, *place) in enumerate(numbers.tolist()):
+        if chance >= share or not subjects[index].any():
+            continue
+        left, top, right, bottom = bounds_of(subjects[index].numpy())
+        covered[index] = False
+        y = _stretch(top, bottom, place[0], place[1], size)
+        covered[index, y, _stretch(left, right, place[2], place[3], size)] = True
+    return covered
+
+
+def _stretch(start: int, stop: int, moved: float, scale: float, size: int) -> slice:
+    """A stretch of 0.5 to 1.4 times the length of another, which it meets."""
+    length = (stop - start) * (0.5 + 0.9 * scale)
+    middle = (start + stop) / 2 + (moved - 0.5) * 0.7 * (stop - start)
+    first = min(max(round(middle - length / 2), 0), size - 1)
+    return slice(first, max(min(round(middle + length / 2), size), first + 1))
 
 
 def _hole(kind: str, size: int, step: float, generator: torch.Generator) -> Tensor:
@@ -90,12 +117,12 @@ def _strokes(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
     return hole
 
 
-def draw_crops(count: int, share: float, generator: torch.Generator) -> Tensor:
-    """Crops (count, 3): left and top as shares of the picture, and side; `share` of them are smaller
-    than the whole."""
-    numbers = torch.rand(count, 4, generator=generator)
+def draw_crops(shares: Tensor, generator: torch.Generator) -> Tensor:
+    """Crops (n, 3): left and top as shares of the picture, and side; `shares` (n,) tell how likely each
+    is smaller than the whole."""
+    numbers = torch.rand(len(shares), 4, generator=generator)
     smaller = 1 - (1 - _SMALLEST) * numbers[:, 1]
-    side = torch.where(numbers[:, 0] < share, smaller, torch.ones(count))
+    side = torch.where(numbers[:, 0] < shares, smaller, torch.ones(len(shares)))
     height = numbers[:, 3] ** _SKYWARD
     return torch.stack((numbers[:, 2] * (1 - side), height * (1 - side), side), dim=1)
 

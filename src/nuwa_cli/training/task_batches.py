@@ -19,7 +19,7 @@ from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.storybook.world import TIMES
 from nuwa_cli.tokenizer.text import TextTokenizer
 from nuwa_cli.tokenizer.vqgan_seg import resize
-from nuwa_cli.training.holes import draw_crops, draw_holes
+from nuwa_cli.training.holes import cover_subjects, draw_crops, draw_holes
 from nuwa_cli.training.recipe import Phase, TrainRecipe
 from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sketches import simplify
@@ -50,7 +50,9 @@ class ModelOptions:
     joint_weight: float = (
         3.0  # extra weight of hole cells that meet something known on their right or below
     )
-    crop_share: float = 0.5  # completions that show an enlarged part of a scene
+    crop_share: float = 0.2  # completions with a text that show an enlarged part of a scene
+    subject_hole_share: float = 0.2  # holes that lie over a subject
+    bare_crop_share: float = 0.6  # completions without one: what an extension's windows look like
     sample_guidance: float = 2.0
     sample_prompts: tuple[str, ...] = ()
 
@@ -115,9 +117,9 @@ class TaskBatches:
         has_layout = self._has_layout(task, captions, generator)
         holes = None
         if task in _COMPLETIONS:
-            crops = draw_crops(count, self.options.crop_share, generator)
+            crops = draw_crops(self._crop_shares(captions), generator)
             scenes = scenes.cropped(crops)
-            holes = self._holes(count, frames, scenes.first_frame, generator)
+            holes = self._holes(scenes, generator)
         return TaskBatch(
             task,
             self.encode_text(captions),
@@ -158,20 +160,28 @@ class TaskBatches:
             return chance >= self.options.hole_layout_dropout
         return chance >= self.options.bare_layout_dropout
 
+    def _crop_shares(self, captions: list[str]) -> Tensor:
+        """How likely each sample shows a part of its scene, (b,)."""
+        options = self.options
+        return torch.tensor(
+            [options.crop_share if text else options.bare_crop_share for text in captions]
+        )
+
     def _sketch(self, task: str, scenes: SceneBatch, generator: torch.Generator) -> Tensor | None:
         if task not in _SKETCHES:
             return None
         size = get_preset(self.recipe.preset).sketch_tokenizer.image_size
         return simplify(resize(scenes.classes, size), self.options.simplified_share, generator)
 
-    def _holes(
-        self, count: int, frames: int, first_frame: int, generator: torch.Generator
-    ) -> Tensor:
+    def _holes(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
         """One hole all along a clip; some clips begin with a few frames that are known whole."""
         size = get_preset(self.recipe.preset).tokenizer
+        count, frames = scenes.subject_mask.shape[:2]
         holes = draw_holes(count, size.image_size, size.downsample_factor, generator)
+        subjects = scenes.subject_mask.amax(dim=1) > 0
+        holes = cover_subjects(holes, subjects, self.options.subject_hole_share, generator)
         holes = holes[:, None].repeat(1, frames, 1, 1)
-        for index in range(count if frames > 1 and first_frame == 0 else 0):
+        for index in range(count if frames > 1 and scenes.first_frame == 0 else 0):
             chance, share = torch.rand(2, generator=generator).tolist()
             if chance < _KNOWN_FRAMES:
                 holes[index, : 1 + int(share * (frames - 1))] = False

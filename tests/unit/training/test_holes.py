@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuwa_cli.training import holes
-from nuwa_cli.training.holes import crop, draw_crops, draw_holes
+from nuwa_cli.training.holes import cover_subjects, crop, draw_crops, draw_holes
 
 
 @given(seed=st.integers(0, 10**6), size=st.sampled_from([16, 32, 64]))
@@ -56,7 +56,25 @@ def test_a_crop_is_a_part_enlarged_and_labels_are_not_mixed() -> None:
 
 
 def test_crops_stay_inside() -> None:
-    crops = draw_crops(200, 0.5, torch.Generator().manual_seed(0))
+    crops = draw_crops(torch.full((200,), 0.5), torch.Generator().manual_seed(0))
     left, top, side = crops.unbind(dim=1)
     assert bool((left + side <= 1 + 1e-6).all()) and bool((top + side <= 1 + 1e-6).all())
     assert 0.35 < float((side < 1).float().mean()) < 0.65
+
+
+def test_each_crop_has_its_own_chance() -> None:
+    crops = draw_crops(torch.tensor([0.0, 1.0]), torch.Generator().manual_seed(1))
+    assert float(crops[0, 2]) == 1 and float(crops[1, 2]) < 1
+
+
+def test_some_holes_lie_over_the_subject() -> None:
+    holes = torch.zeros(300, 32, 32, dtype=torch.bool)
+    subjects = holes.clone()
+    subjects[:200, 5:20, 8:30] = True
+    covered = cover_subjects(holes, subjects, 0.25, torch.Generator().manual_seed(0))
+    changed = covered.flatten(1).any(dim=1)
+    assert not changed[200:].any()
+    assert 0.17 < float(changed[:200].float().mean()) < 0.33
+    assert (covered & subjects)[changed].flatten(1).any(dim=1).all()
+    left = (~covered & subjects)[changed].flatten(1).any(dim=1).float().mean()
+    assert float(left) > 0.5  # most leave a part to be seen
