@@ -14,6 +14,8 @@ Transparent pixels (alpha below one half) are unpainted and read as `other`.
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,13 +70,35 @@ def read_sketch(path: Path, *, snap: bool = False) -> ClassMap:
 def read_sketches(
     path: Path, *, fps: float | None = None, max_frames: int | None = None, snap: bool = False
 ) -> tuple[ClassMap, float]:
-    """Read a painted clip as class ids (T, H, W), and its frames a second. Raises InputError."""
+    """Read a painted clip as class ids (T, H, W), not to be written to, and its frames a second.
+
+    The last file is kept: a batch draws one sketch with many seeds. Raises InputError.
+    """
+    state = os.stat(path) if path.is_file() else None
+    if state is None:  # a folder of frames, or nothing
+        return _read_clip(path, fps, max_frames, snap)
+    version = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+    return _read_once(path, version, fps, max_frames, snap)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(
+    path: Path, _version: tuple[int, ...], fps: float | None, max_frames: int | None, snap: bool
+) -> tuple[ClassMap, float]:
+    return _read_clip(path, fps, max_frames, snap)
+
+
+def _read_clip(
+    path: Path, fps: float | None, max_frames: int | None, snap: bool
+) -> tuple[ClassMap, float]:
     clip = read_clip(path, fps=fps, max_frames=max_frames)
     maps = [
         classify(frame, snap=snap, name=f"{path}, frame {index}", largest=_LARGEST_CLIP)
         for index, frame in enumerate(clip.frames)
     ]
-    return np.stack(maps), clip.fps
+    stacked = np.stack(maps)
+    stacked.flags.writeable = False
+    return stacked, clip.fps
 
 
 def colorize(classes: ClassMap) -> _Array:

@@ -17,6 +17,8 @@ from nuwa_cli.errors import UsageError
 from nuwa_cli.media.naming import is_sequence
 
 _LOOK_AHEAD = 8  # windows, for jobs of one command
+_LONGEST = ("extend", "vedit", "predict", "sketch2vid", "t2v")
+"""Commands that take longest: begun first, all hands end at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,19 @@ class Agenda:
     def __init__(self, planned: Sequence[Planned]) -> None:
         self._waiting = {one.job.number: one for one in planned}
         self._pending = set(self._waiting)  # waiting or being drawn
+        self._wanted = {number for one in planned for number in one.needs}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
     def take(self, limit: int, *, alike: bool = False) -> list[Planned]:
-        """Up to `limit` jobs that wait for nothing, in order; with `alike` rather those of one
-        command."""
+        """Up to `limit` jobs that wait for nothing, in order; with `alike` those of one command: that of
+        a job that others wait for, or of one that takes long."""
         ready = list(itertools.islice(self._ready(), _LOOK_AHEAD * limit if alike else limit))
-        if alike:
-            ready.sort(key=lambda one: one.job.command)
-        chosen = sorted(ready[:limit], key=lambda one: one.job.number)
+        if alike and ready:
+            command = min(ready, key=self._urgency).job.command
+            ready = [one for one in ready if one.job.command == command]
+        chosen = ready[:limit]
         for one in chosen:
             del self._waiting[one.job.number]
         return chosen
@@ -113,3 +117,9 @@ class Agenda:
 
     def _ready(self) -> Iterator[Planned]:
         return (one for one in self._waiting.values() if not one.needs & self._pending)
+
+    def _urgency(self, one: Planned) -> tuple[bool, int]:
+        """What sorts first is to be begun first."""
+        command = one.job.command
+        place = _LONGEST.index(command) if command in _LONGEST else len(_LONGEST)
+        return one.job.number not in self._wanted, place

@@ -43,7 +43,12 @@ class BatchOptions:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every job and name the files; write none.")
     ] = False
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes that draw.")] = 1
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", metavar="N", help="Processes that draw; if not given, as many as help."
+        ),
+    ] = None
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS|local", help="Spread the jobs over a Ray cluster."),
@@ -55,7 +60,8 @@ class BatchOptions:
 
     def check(self) -> None:
         """Raise UsageError for options that cannot be meant."""
-        check_range("workers", self.workers, 1, _MAX_WORKERS)
+        if self.workers is not None:
+            check_range("workers", self.workers, 1, _MAX_WORKERS)
         if self.resume and self.force:
             raise UsageError("resume: with --force nothing is kept; leave one of them out")
 

@@ -18,7 +18,7 @@ from nuwa_cli.cli.batch.manifest import SCHEMA, Outcome, Results, results_path
 from nuwa_cli.cli.batch.planning import Plan, failure_of, plan_jobs
 from nuwa_cli.cli.batch.reading import Value, read_entries
 from nuwa_cli.cli.batch.running import Errand, Prepared, perform
-from nuwa_cli.cli.batch.spreading import errand_of, spread
+from nuwa_cli.cli.batch.spreading import Hands, errand_of, spread
 from nuwa_cli.cli.main_errors import complain
 from nuwa_cli.cli.work.output import Output, Progress
 from nuwa_cli.errors import BatchError, InputError
@@ -109,6 +109,9 @@ def run_batch(
         if options.resume or not options.dry_run:
             lines = open_lines(path, SCHEMA, resume=options.resume, force=options.force)
             results = Results(stack.enter_context(lines))
+        hands = _Hands(options, str(defaults.get("device", "auto")))
+        if not options.dry_run and options.ray is None:
+            hands.start(stack, len(entries))  # they get ready while the jobs are checked
         plan = plan_jobs(
             entries,
             defaults=defaults,
@@ -128,7 +131,12 @@ def run_batch(
                 books.skip(plan.standing)
                 for one, outcome in plan.refused:
                     books.finish(one, outcome)
-                _do(agenda, books, plan.prepared, options)
+                hands.start(stack, len(plan.todo))
+                if hands.several is None:
+                    _do_alone(agenda, books, plan.prepared)
+                else:
+                    plan.prepared.clear()  # they read their inputs themselves
+                    spread(agenda, books, hands.several)
             finally:
                 counts = Counter(skipped=len(plan.standing), failed=len(books.failures))
         done = plan.total - counts["skipped"] - counts["failed"]
@@ -145,20 +153,29 @@ def run_batch(
             raise BatchError(f"batch: {counts['failed']} of {plan.total} jobs failed; see '{path}'")
 
 
-def _do(agenda: Agenda, books: Books, prepared: dict[int, Prepared], options: BatchOptions) -> None:
-    if options.ray is not None:
-        from nuwa_cli.cli.batch.ray_cluster import Cluster
+class _Hands:
+    """Who draws: this process, unless several help."""
 
-        with Cluster(options.ray, options.workers) as cluster:
-            spread(agenda, books, cluster)
-    elif options.workers > 1:
-        from nuwa_cli.cli.batch.workers import Workers
+    def __init__(self, options: BatchOptions, device: str) -> None:
+        self.several: Hands | None = None
+        self._options, self._device = options, device
 
-        prepared.clear()  # they read their inputs themselves
-        with Workers(options.workers) as workers:
-            spread(agenda, books, workers)
-    else:
-        _do_alone(agenda, books, prepared)
+    def start(self, stack: contextlib.ExitStack, jobs: int) -> None:
+        """Start those that help with so many jobs, unless they were started; the stack ends them."""
+        if self.several is not None:
+            return
+        if self._options.ray is not None:
+            from nuwa_cli.cli.batch.ray_cluster import Cluster
+
+            cluster = Cluster(self._options.ray, self._options.workers)
+            self.several = stack.enter_context(cluster)
+            return
+
+        from nuwa_cli.cli.batch.workers import Workers, workers_for
+
+        count = self._options.workers or workers_for(jobs, self._device)
+        if count > 1:
+            self.several = stack.enter_context(Workers(count))
 
 
 def _do_alone(agenda: Agenda, books: Books, prepared: dict[int, Prepared]) -> None:

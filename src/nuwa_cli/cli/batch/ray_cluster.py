@@ -44,7 +44,7 @@ class Cluster:
 
     tries = 3
 
-    def __init__(self, address: str, workers: int) -> None:
+    def __init__(self, address: str, workers: int | None) -> None:
         self._quiet = contextlib.ExitStack()
         self._quiet.enter_context(contextlib.redirect_stdout(_OnlyBytes(sys.stdout)))
         try:
@@ -54,7 +54,7 @@ class Cluster:
             raise
         resources = self._ray.cluster_resources()
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-        self.count = workers if workers > 1 else max(1, gpus or processors)
+        self.count = workers or max(1, gpus or processors)
         self._options: dict[str, Any] = {"num_cpus": 1, "max_restarts": 0}
         if gpus:
             self._options["num_gpus"] = 1
@@ -104,7 +104,7 @@ class Cluster:
         return [Event(hand, number, outcome) for number, outcome in packer.unpack(parcel, delivery)]
 
 
-def _connect(address: str, workers: int) -> Any:
+def _connect(address: str, workers: int | None) -> Any:
     try:
         import ray
     except ImportError as error:
@@ -112,7 +112,7 @@ def _connect(address: str, workers: int) -> Any:
             "ray: is not installed; add it with: pip install 'nuwa-cli[cluster]'"
         ) from error
     _check_reachable(address)
-    local = {"num_cpus": max(workers, 2)} if address == LOCAL else {"address": address}
+    local = {"num_cpus": max(workers or 2, 2)} if address == LOCAL else {"address": address}
     try:
         ray.init(
             **local,

@@ -1,6 +1,6 @@
 """Jobs spread over several hands, be they processes or hosts.
 
-Hands are given windows of ready jobs, rather those of one command, and tell outcomes as they come. What a
+Hands are given windows of ready jobs, each of one command, and tell outcomes as they come. What a
 dead hand held is given to others, job by job so that one that kills its hand takes no other with it, and
 with leave to replace what the dead one may have written. A job whose hands died `tries` times has failed.
 """
@@ -18,6 +18,7 @@ from nuwa_cli.cli.batch.running import Errand
 from nuwa_cli.errors import EnvironmentFault
 
 _MAX_WINDOW = 32
+_LEAST_WINDOW = 8  # like jobs share their steps up to here
 _SHARES = 2  # windows that each hand gets of what is ready, so that all end at about the same time
 _MAX_STILLBORN = 3  # hands in a row that died before they did anything
 
@@ -100,5 +101,6 @@ def spread(agenda: Agenda, office: Office, hands: Hands) -> None:
 
 
 def _size(agenda: Agenda, hands: Hands) -> int:
-    most = _MAX_WINDOW * _SHARES * hands.count
-    return max(1, math.ceil(agenda.count_ready(most) / (_SHARES * hands.count)))
+    ready = agenda.count_ready(_MAX_WINDOW * _SHARES * hands.count)
+    share = max(_LEAST_WINDOW, math.ceil(ready / (_SHARES * hands.count)))
+    return max(1, min(share, math.ceil(ready / hands.count)))

@@ -51,9 +51,17 @@ def _serve(output: int) -> None:
             content = content[os.write(output, content) :]
 
     threading.Thread(target=read, daemon=True).start()
+    _get_ready()
     while (line := lines.get()) is not None:
         perform([Errand.from_json(found) for found in json.loads(line)], tell)
         finished += 1
+
+
+def _get_ready() -> None:
+    """Import what every job needs, which takes longer than a picture."""
+    import nuwa_cli.api.engine
+    import nuwa_cli.cli.app
+    import nuwa_cli.cli.work.drawing  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Worker processes: this program again, fed with jobs through a pipe.
 
 Each runs `nuwa_cli.cli.batch.worker`, in a session of its own, so that Ctrl-C reaches this process alone,
-which then ends them. Threads are shared out among them.
+which then ends them. All start at once, and get ready while the jobs are still being checked. Threads are
+shared out among them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +23,13 @@ from typing import Self
 from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand
 from nuwa_cli.cli.batch.spreading import Event
+from nuwa_cli.cli.forecast.free_memory import available_memory
 from nuwa_cli.errors import EnvironmentFault
 
 _PATIENCE = 5.0  # seconds to end in
 _CHUNK = 1 << 16
+_JOBS_OF_EACH = 8  # less is drawn by one process before another has started
+_MEMORY_OF_EACH = 1 << 30  # bytes
 _MODULE = "nuwa_cli.cli.batch.worker"
 
 
@@ -39,6 +44,8 @@ class Workers:
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
+        for hand in range(self.count):
+            self._start(hand)
         return self
 
     def __exit__(
@@ -56,10 +63,7 @@ class Workers:
 
     def give(self, hand: int, errands: Sequence[Errand]) -> None:
         """Hand over jobs; a dead process is started again first. Raises EnvironmentFault."""
-        process = self._processes.get(hand)
-        if process is None:
-            process = self._processes[hand] = _Process(threads_of_each(self.count))
-            self._selector.register(process.output, selectors.EVENT_READ, hand)
+        process = self._processes.get(hand) or self._start(hand)
         process.send([dataclasses.asdict(errand) for errand in errands])
 
     def wait(self) -> list[Event]:
@@ -69,6 +73,11 @@ class Workers:
             for key, _ in self._selector.select():
                 events += self._read(key.data)
         return events
+
+    def _start(self, hand: int) -> _Process:
+        process = self._processes[hand] = _Process(threads_of_each(self.count))
+        self._selector.register(process.output, selectors.EVENT_READ, hand)
+        return process
 
     def _read(self, hand: int) -> Iterator[Event]:
         process = self._processes[hand]
@@ -83,16 +92,34 @@ class Workers:
         yield Event(hand, death=process.wait())
 
 
+def workers_for(jobs: int, device: str) -> int:
+    """How many workers help with so many jobs: one a core, where there is memory for it and each has
+    enough to do; on a GPU one alone, which would only be shared."""
+    if device.partition(":")[0] not in ("auto", "cpu") or (device == "auto" and _may_have_gpu()):
+        return 1
+    memory = available_memory()
+    room = _cores() if memory is None else memory // _MEMORY_OF_EACH
+    return max(1, min(_cores(), room, jobs // _JOBS_OF_EACH))
+
+
+def _may_have_gpu() -> bool:
+    """Asked without torch, whose import takes longer than a job."""
+    return os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
+
+
 def threads_of_each(count: int) -> int:
     """How many threads each of `count` processes gets."""
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     if allowed.isdecimal() and int(allowed):
         return max(1, int(allowed) // count)
+    return max(1, _cores() // count)
+
+
+def _cores() -> int:
     try:
-        cores = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # a system without that
-        cores = os.cpu_count() or 1
-    return max(1, cores // count)
+        return os.cpu_count() or 1
 
 
 class _Process:
