@@ -2,9 +2,8 @@
 
 `.NAME.journal` lies beside the output NAME: a head with the digest of everything that decides the
 result, then one record a step, each with its own checksum, appended and flushed to the disk when the
-step is done. It is the one file that is not written atomically, because it must hold what was done so
-far at every moment; whatever a killed process or a power cut leaves at its end is cut away when it is
-opened again.
+step is done (`append_only`); whatever a killed process or a power cut leaves at its end is cut away when it
+is opened again.
 
     head     8 bytes magic, 32 bytes sha256
     record   step, rows, columns, tokens row after row, CRC-32 of all that; little-endian, 4 bytes each
@@ -25,14 +24,19 @@ from typing import Any
 
 import numpy as np
 
-from nuwa_cli.errors import EnvironmentFault, InputError, OutputError
-from nuwa_cli.media.locks import is_taken
+from nuwa_cli.errors import InputError
+from nuwa_cli.media.append_only import AppendOnly, Wording, open_to_append
 
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
 
 _MAGIC = b"NUWAJNL1"
 _DIGEST_BYTES = 32
 _RECORD = struct.Struct("<III")  # step, rows, columns
+_WORDING = Wording(
+    what="journal",
+    busy="another run is writing this output",
+    advice="free some space, or choose another folder",
+)
 _MAX_SIDE = 4096  # of a patch in cells; a larger one is damage
 
 
@@ -52,33 +56,25 @@ def open_journal(output: Path, digest: bytes, *, resume: bool) -> Iterator[Journ
     another run writes it, OutputError when it cannot be written.
     """
     path = journal_path(output)
-    try:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(path, flags, 0o666)
-    except OSError as error:
-        raise _refused(path, error) from error
-    try:
-        _lock(path, descriptor)
-        journal = Journal(path, descriptor, digest, resume=resume)
+    with open_to_append(path, _WORDING) as file:
+        journal = Journal(path, file, digest, resume=resume)
         try:
             yield journal
         finally:
             if journal.is_finished or not len(journal):
                 path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
 
 
 class Journal(Mapping[int, Tokens]):
     """Tokens (h, w) int64 of the steps that are done, read from the disk when they are asked for."""
 
-    def __init__(self, path: Path, descriptor: int, digest: bytes, *, resume: bool) -> None:
+    def __init__(self, path: Path, file: AppendOnly, digest: bytes, *, resume: bool) -> None:
         assert len(digest) == _DIGEST_BYTES
         self.path = path
         self.is_finished = False
-        self._descriptor = descriptor
+        self._file = file
         self._places: dict[int, tuple[int, int, int]] = {}  # step: offset, rows, columns
-        head = os.pread(descriptor, len(_MAGIC) + _DIGEST_BYTES, 0)
+        head = file.read(len(_MAGIC) + _DIGEST_BYTES, 0)
         if not _MAGIC.startswith(head[: len(_MAGIC)]):
             raise InputError(f"journal '{path}': is no journal of nuwa; move it away")
         self._end = len(_MAGIC) + _DIGEST_BYTES
@@ -89,10 +85,10 @@ class Journal(Mapping[int, Tokens]):
                     "same ones, or leave --resume out to begin anew"
                 )
             self._scan()
-            self._change(os.ftruncate, self._end)
+            file.cut(self._end)
         else:
-            self._change(os.ftruncate, 0)
-            self._change(os.pwrite, _MAGIC + digest, 0)
+            file.cut(0)
+            file.put(_MAGIC + digest, 0)
 
     def append(self, step: int, tokens: Tokens) -> None:
         """Remember the tokens (h, w) of a step. Raises OutputError when that fails."""
@@ -101,8 +97,8 @@ class Journal(Mapping[int, Tokens]):
         rows, columns = tokens.shape
         content = _RECORD.pack(step, rows, columns) + tokens.astype("<i4").tobytes()
         content += struct.pack("<I", zlib.crc32(content))
-        self._change(os.pwrite, content, self._end)
-        self._change(os.fsync)
+        self._file.put(content, self._end)
+        self._file.settle()
         self._places[step] = (self._end + _RECORD.size, rows, columns)
         self._end += len(content)
 
@@ -112,7 +108,7 @@ class Journal(Mapping[int, Tokens]):
 
     def __getitem__(self, step: int) -> Tokens:
         offset, rows, columns = self._places[step]
-        content = os.pread(self._descriptor, 4 * rows * columns, offset)
+        content = self._file.read(4 * rows * columns, offset)
         return np.frombuffer(content, dtype="<i4").reshape(rows, columns).astype(np.int64)
 
     def __iter__(self) -> Iterator[int]:
@@ -123,36 +119,14 @@ class Journal(Mapping[int, Tokens]):
 
     def _scan(self) -> None:
         """Find every whole record; `_end` is where the first one that is not begins."""
-        while len(head := os.pread(self._descriptor, _RECORD.size, self._end)) == _RECORD.size:
+        while len(head := self._file.read(_RECORD.size, self._end)) == _RECORD.size:
             step, rows, columns = _RECORD.unpack(head)
             if not (0 < rows <= _MAX_SIDE and 0 < columns <= _MAX_SIDE):
                 return
             start = self._end + _RECORD.size
-            content = os.pread(self._descriptor, 4 * rows * columns + 4, start)
+            content = self._file.read(4 * rows * columns + 4, start)
             checksum = struct.pack("<I", zlib.crc32(content[:-4], zlib.crc32(head)))
             if len(content) != 4 * rows * columns + 4 or content[-4:] != checksum:
                 return
             self._places[step] = (start, rows, columns)
             self._end = start + len(content)
-
-    def _change(self, call: Any, *values: Any) -> None:
-        try:
-            done = call(self._descriptor, *values)
-        except OSError as error:
-            raise _refused(self.path, error) from error
-        if call is os.pwrite and done != len(values[0]):
-            raise OutputError(f"journal '{self.path}': no space left on device; free some space")
-
-
-def _lock(path: Path, descriptor: int) -> None:
-    if is_taken(descriptor):
-        raise EnvironmentFault(
-            f"journal '{path}': another run is writing this output; wait for its end"
-        )
-
-
-def _refused(path: Path, error: OSError) -> OutputError:
-    why = os.strerror(error.errno) if error.errno else str(error)
-    return OutputError(
-        f"journal '{path}': {why[:1].lower()}{why[1:]}; free some space, or choose another folder"
-    )

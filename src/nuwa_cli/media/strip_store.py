@@ -2,8 +2,9 @@
 
 All pixels lie in one raw file, row after row, beside the output. It is an atomic write that is never
 published: it has the hidden name and the lock of one, disappears when the block ends, however it
-ends, and after `kill -9` the next writer of the same output removes it. Plain positioned writes, no
-memory map: pages of a map count as resident memory.
+ends, and after `kill -9` the next writer of the same output removes it. For a picture that is sent to a
+stream it is a temporary file without a name. Plain positioned writes, no memory map: pages of a map count
+as resident memory.
 
 Invariants: no pixel is written twice, and rows are given out only when all their pixels are there.
 """
@@ -30,17 +31,19 @@ _CHANNELS = 3
 _SPARE = 16 << 20  # bytes that stay free: metadata, a journal, what others write meanwhile
 
 
-def check_space(path: Path, height: int, width: int) -> None:
-    """Raise OutputError unless the pixels and a PNG of them, at worst as large, fit beside `path`."""
-    needed = 2 * height * width * _CHANNELS + _SPARE
+def check_space(path: Path, height: int, width: int, *, is_sent: bool = False) -> None:
+    """Raise OutputError unless the pixels and a PNG of them, at worst as large, fit beside `path`; of a
+    picture that is sent to a stream only its pixels are stored, and elsewhere."""
+    needed = (1 if is_sent else 2) * height * width * _CHANNELS + _SPARE
     try:
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(_scratch_folder() if is_sent else path.parent).free
     except OSError:  # it will be said when the folder is written to
         return
     if free < needed:
+        advice = "set TMPDIR to a folder that has them" if is_sent else "free some space"
         raise OutputError(
             f"output '{path}': {width}x{height} pixels need {_size(needed)} for a while, {_size(free)} "
-            "are free; free some space, or make it smaller"
+            f"are free; {advice}, or make it smaller"
         )
 
 
@@ -57,6 +60,31 @@ def strip_store(
         os.ftruncate(pending.descriptor, height * width * _CHANNELS)
         yield StripStore(pending.descriptor, height, width)
         raise _NeverPublished
+
+
+@contextlib.contextmanager
+def nameless_store(height: int, width: int) -> Iterator[StripStore]:
+    """A store of (height, width) pixels for a picture that is sent to a stream. Nothing of it is left behind,
+    whatever happens. Raises OutputError when there is no room for it."""
+    import tempfile  # slow to import
+
+    try:
+        with tempfile.TemporaryFile(prefix="nuwa-") as file:
+            os.ftruncate(file.fileno(), height * width * _CHANNELS)
+            yield StripStore(file.fileno(), height, width)
+    except BrokenPipeError:  # of the stream, where nobody reads on
+        raise
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise OutputError(
+            f"temporary file: {why}; set TMPDIR to a folder that has room for the picture"
+        ) from error
+
+
+def _scratch_folder() -> str:
+    import tempfile
+
+    return tempfile.gettempdir()
 
 
 class StripStore:
