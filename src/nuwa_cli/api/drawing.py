@@ -13,6 +13,7 @@ from nuwa_cli.api.generated import Tokens
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.hub.model_dir import LoadedModel
 from nuwa_cli.media.video import Frame, Frames
+from nuwa_cli.ops.pixels import to_levels, to_pixels
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import OnProgress, candidate_seeds, run_plans
 from nuwa_cli.tokenizer.vqgan import IntactFeatures
@@ -139,13 +140,13 @@ def _intact(
     """What some frames show around their hole, for a decoder that joins what it draws there to it."""
     if plan.frames is None or plan.hole is None or not model.tokenizer.config.intact_skips:
         return None
-    pixels = torch.from_numpy(plan.frames[some]).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
+    pixels = to_pixels(torch.from_numpy(plan.frames[some]).permute(0, 3, 1, 2).to(device))
     hole = torch.from_numpy(plan.hole[some])[:, None].to(device)
     return model.tokenizer.intact_features(pixels, hole)
 
 
 def to_frames(pixels: Tensor) -> Frames:
     """float (T, 3, H, W) in [-1, 1] → uint8 (T, H, W, 3)."""
-    levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    levels = to_levels(pixels)
     frames: Frames = np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
     return frames

@@ -17,6 +17,7 @@ from torch import Tensor
 from nuwa_cli.evaluation.settings import EvaluationSettings
 from nuwa_cli.infinity.geometry import Margins
 from nuwa_cli.model.convnet import shrink
+from nuwa_cli.ops.pixels import to_levels, to_pixels
 from nuwa_cli.tasks.inputs import CompletionEngine
 
 if TYPE_CHECKING:
@@ -159,16 +160,15 @@ class PipelineArtist:
             return None
         device = next(model.reranker.parameters()).device
         tokens = model.text.encode_batch([prompt], model.reranker.config.max_text_len)
-        pixels = frames_to_tensor(frames).to(device).float().div(127.5).sub(1.0)
+        pixels = to_pixels(frames_to_tensor(frames).to(device))
         return float(model.reranker.score(tokens.to(device), pixels).mean())
 
     @torch.inference_mode()
     def restore(self, frames: Frames) -> Frames:
         vqgan = self.pipeline.model.tokenizer
-        pixels = frames_to_tensor(frames).to(self.pipeline.device).float().div(127.5).sub(1.0)
+        pixels = to_pixels(frames_to_tensor(frames).to(self.pipeline.device))
         restored = vqgan.decode(vqgan.encode(shrink(pixels, vqgan.config.image_size)))
-        levels = restored.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        return tensor_to_frames(levels)
+        return tensor_to_frames(to_levels(restored))
 
     @property
     def _sampling(self) -> dict[str, Any]:

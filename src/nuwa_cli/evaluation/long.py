@@ -46,6 +46,7 @@ from nuwa_cli.evaluation.seams import mean_ratio, seam_score, seam_table
 from nuwa_cli.evaluation.settings import EvaluationSettings
 from nuwa_cli.model.convnet import shrink
 from nuwa_cli.model.evaluator import Evaluator
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import sample_scene
 
@@ -89,7 +90,7 @@ def measure_long(bench: Bench, renderer: Renderer, settings: EvaluationSettings)
 def place_probabilities(evaluator: Evaluator, blocks: Frames, place: str) -> list[float]:
     """How sure the judge is of a place in each of some pictures (n, H, W, 3)."""
     weight: Tensor = evaluator.frame_net.place.weight
-    pixels = frames_to_tensor(blocks).to(weight.device).float().div(127.5).sub(1.0)
+    pixels = to_pixels(frames_to_tensor(blocks).to(weight.device))
     with torch.inference_mode():
         seen = evaluator.frame_net(shrink(pixels, evaluator.config.image_size).to(weight.dtype))
         shares = seen.place.float().softmax(dim=1)[:, evaluator.config.places.index(place)]

@@ -14,6 +14,7 @@ from nuwa_cli.evaluation.samples import Sample, judge, verdicts
 from nuwa_cli.evaluation.segmentation import SketchTokenizer, measure_sketch_tokenizer
 from nuwa_cli.evaluation.text_tasks import CHUNK, render_probes, summary
 from nuwa_cli.model.evaluator import Evaluator
+from nuwa_cli.ops.pixels import to_levels, to_pixels
 from nuwa_cli.sketches.palette import NUM_SKETCH_CLASSES
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.world import WorldConfig
@@ -36,13 +37,13 @@ def tokenizer_figures(
     def pixels_of(chunk: Sequence[Probe]) -> Tensor:
         frames = render_probes(renderer, chunk, "image")[:, 0].float()
         resized = torch.nn.functional.interpolate(frames, (size, size), mode="area")
-        return resized.div(127.5).sub(1.0).to(device)
+        return to_pixels(resized).to(device)
 
     figures = measure_tokenizer(tokenizer, tokenizer.config.codebook_size, map(pixels_of, chunks))
     kept: list[Sample] = []
     for chunk in chunks:
         restored = tokenizer.decode(tokenizer.encode(pixels_of(chunk)))
-        images = restored.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        images = to_levels(restored)
         judged = judge(evaluator, "image", images[:, None])
         kept += verdicts(evaluator, "kept", chunk, judged, [None] * len(chunk), [""] * len(chunk))
     seen = summary(kept)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from nuwa_cli.config import _Config, _require
 from nuwa_cli.model.convnet import ConvTrunk, shrink
+from nuwa_cli.ops.pixels import to_pixels
 
 DIRECTIONS = ("still", "left", "right", "up", "down", "toward", "away", "hop")
 """Directions of travel that MotionNet tells apart."""
@@ -145,7 +146,7 @@ class Evaluator(nn.Module):
     def _prepared(self, images: Tensor) -> Iterator[Tensor]:
         weight = self.frame_net.subject.weight
         for start in range(0, len(images), _CHUNK):
-            pixels = images[start : start + _CHUNK].to(weight.device).float().div(127.5).sub(1.0)
+            pixels = to_pixels(images[start : start + _CHUNK].to(weight.device))
             yield shrink(pixels, self.config.image_size).to(weight.dtype)
 
 

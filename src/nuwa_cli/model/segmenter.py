@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from nuwa_cli.config import _Config, _require
 from nuwa_cli.model.convnet import BatchNorm, ResidualConv, shrink
+from nuwa_cli.ops.pixels import to_pixels
 
 LOGITS_FACTOR = 2
 """The logits have one cell for so many pixels along each axis."""
@@ -101,7 +102,7 @@ class SegmentNet(nn.Module):
         weight = self.head.weight
         maps = []
         for part in torch.split(frames, _CHUNK):
-            pixels = part.to(weight.device).float().div(127.5).sub(1.0)
+            pixels = to_pixels(part.to(weight.device))
             logits = self(shrink(pixels, self.config.image_size).to(weight.dtype)).float()
             for row in logits:  # one frame at a time: 32 planes at full size are large
                 full = F.interpolate(row[None], frames.shape[-2:], mode="bilinear")

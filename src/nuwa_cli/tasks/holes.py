@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from nuwa_cli.compositing.shapes import bounds_of
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.ops.samples import sample_pixels
 from nuwa_cli.tasks.inputs import Bytes, CompletionEngine, Mask
 from nuwa_cli.tasks.plan import Box, Plan
@@ -52,7 +53,7 @@ def touched_cells(hole: Mask, toolkit: Toolkit) -> Tensor:
 def thumbnails(frames: Bytes, hole: Mask, grid: GridShape) -> Tensor:
     """Low-level pixels of the first of frames (T, S, S, 3) outside its hole (T, S, S), averaged to 4 × 4
     samples a cell: float (1, 4, 4h, 4w), RGB in [-1, 1] times the known share, and that share."""
-    pixels = torch.from_numpy(frames[0]).permute(2, 0, 1)[None].float() / 127.5 - 1
+    pixels = to_pixels(torch.from_numpy(frames[0]).permute(2, 0, 1)[None])
     return sample_pixels(pixels, torch.from_numpy(hole[0])[None, None], grid)
 
 

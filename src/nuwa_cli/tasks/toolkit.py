@@ -13,6 +13,7 @@ from torch import Tensor
 from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.ops.grid import GridShape
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.storybook.captions import view_captions
 from nuwa_cli.tasks.inputs import Bytes, Mask
 from nuwa_cli.tasks.prompt import check_prompt
@@ -64,7 +65,7 @@ class Toolkit:
         for start in range(0, len(pixels), _FRAMES_AT_ONCE):
             some = slice(start, start + _FRAMES_AT_ONCE)
             damage = None if hole is None else torch.from_numpy(hole[some])[:, None].to(device)
-            part = pixels[some].to(device).float() / 127.5 - 1
+            part = to_pixels(pixels[some].to(device))
             parts.append(self.vqgan.encode(part, damage).cpu())
         return torch.cat(parts)[None]
 

@@ -95,7 +95,8 @@ def load_recipe(path: Path) -> TrainRecipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"recipe '{path}': {error.strerror}; give a TOML file") from error
+        why = (error.strerror or str(error)).lower()
+        raise InputError(f"recipe '{path}': {why}; give a TOML file") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe '{path}': not valid TOML ({error}); mend that line") from error
     return TrainRecipe.from_dict(values)

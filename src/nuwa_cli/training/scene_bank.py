@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nuwa_cli.model.convnet import shrink
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec
@@ -43,7 +44,7 @@ class SceneBank:
         """Frames of some scenes as float in [-1, 1]: (b, T, 3, S, S), or (b, 1, 3, S, S) where
         `frame` (b,) chooses one frame of each."""
         chosen = self.frames[rows] if frame is None else self.frames[rows, frame][:, None]
-        return chosen.float().div(127.5).sub(1.0)
+        return to_pixels(chosen)
 
 
 def scene_bank(

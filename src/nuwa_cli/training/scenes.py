@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuwa_cli.errors import UsageError
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec, sample_scene
@@ -50,7 +51,7 @@ class SceneBatch:
 
     def pixels(self, device: torch.device | str = "cpu") -> Tensor:
         """Frames (b, T, 3, H, W) float32 in [-1, 1]."""
-        return self.frames.to(device).float().div(127.5).sub(1.0)
+        return to_pixels(self.frames.to(device))
 
     def subject(self, device: torch.device | str = "cpu") -> Tensor:
         """Subject mask (b, T, 1, H, W) float32."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nuwa_cli.hub.safetensors_file import tensors_to_bytes
 from nuwa_cli.model.convnet import shrink
+from nuwa_cli.ops.pixels import to_levels, to_pixels
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec
 from nuwa_cli.tokenizer.vqgan import VQGAN
@@ -88,7 +89,7 @@ def restore(vqgan: VQGAN, frames: Tensor, similar: Tensor, generator: torch.Gene
     """Frames (b, 3, H, W) uint8 through tokens and back, (b, 3, S, S) uint8 at the VQ-GAN's size;
     every other frame with some tokens changed to one of their `similar` codes."""
     device = vqgan.codebook.codes.device
-    pixels = shrink(frames.to(device).float().div(127.5).sub(1.0), vqgan.config.image_size)
+    pixels = shrink(to_pixels(frames.to(device)), vqgan.config.image_size)
     tokens = vqgan.encode(pixels).cpu()
     share = torch.rand(len(tokens), 1, 1, generator=generator) * _MOST_CHANGED
     share[::2] = 0.0
@@ -96,8 +97,7 @@ def restore(vqgan: VQGAN, frames: Tensor, similar: Tensor, generator: torch.Gene
     choice = torch.randint(similar.shape[1], tokens.shape, generator=generator)
     tokens = torch.where(is_changed, similar[tokens, choice], tokens)
     restored = vqgan.decode(tokens.to(device)).cpu()
-    levels = restored.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels.contiguous()
+    return to_levels(restored).contiguous()
 
 
 def similar_codes(vqgan: VQGAN) -> Tensor:

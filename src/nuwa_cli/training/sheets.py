@@ -9,17 +9,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nuwa_cli.ops.pixels import to_levels, to_pixels
 from nuwa_cli.sketches.maps import colorize
 
 
 def save_sheet(rows: list[Tensor], path: Path) -> None:
     """Rows of pictures (b, 3, H, W) in [-1, 1] side by side, as one PNG at `path`."""
     lines = [torch.cat(list(row.float().cpu()), dim=-1) for row in rows]  # each (3, H, b*W)
-    sheet = torch.cat(lines, dim=-2).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    sheet = to_levels(torch.cat(lines, dim=-2))
     Image.fromarray(np.ascontiguousarray(sheet.permute(1, 2, 0).numpy())).save(path)
 
 
 def class_colors(classes: Tensor) -> Tensor:
     """Class maps (b, H, W) as pictures (b, 3, H, W) in [-1, 1], on the CPU."""
     colors = torch.from_numpy(colorize(classes.cpu().numpy()))
-    return colors.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    return to_pixels(colors.permute(0, 3, 1, 2))

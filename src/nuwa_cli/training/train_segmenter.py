@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuwa_cli.model.segmenter import LOGITS_FACTOR, SegmenterConfig, SegmentNet
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.sketches.palette import SKETCH_CLASSES
 from nuwa_cli.storybook.render import Renderer
 from nuwa_cli.storybook.scene import SceneSpec, sample_scene
@@ -126,7 +127,7 @@ def measure(net: SegmentNet, bank: SegmentBank) -> dict[str, float]:
 
 def views(bank: SegmentBank, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Spoiled pictures (b, 3, S, S) in [-1, 1] of some frames, and their class maps (b, S, S)."""
-    clean, restored = (x[rows].float().div(127.5).sub(1.0) for x in (bank.clean, bank.restored))
+    clean, restored = (to_pixels(x[rows]) for x in (bank.clean, bank.restored))
     # A quarter clean, half restored, the rest between.
     mix = torch.rand(len(rows), 1, 1, 1, generator=generator).mul(2.0).sub(0.5).mul(2.0)
     pixels = torch.lerp(clean, restored, mix.clamp(0.0, 1.0))
