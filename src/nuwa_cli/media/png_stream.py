@@ -63,15 +63,22 @@ def write_png(
     """
     check_suffix(path, "image")
     with atomic_write(path, force=force) as pending:
-        file = pending.file
-        file.write(_SIGNATURE)
-        _write_chunk(file, b"IHDR", struct.pack(">II5B", width, height, *_RGB_8_BITS))
-        if recipe is not None:
-            for name, content, *_ in png_chunks(recipe).chunks:
-                _write_chunk(file, name, content)
-        for content in _deflated(_lines(rows, height, width)):
-            _write_chunk(file, b"IDAT", content)
-        _write_chunk(file, b"IEND", b"")
+        for part in png_parts(rows, height, width, recipe):
+            pending.file.write(part)
+
+
+def png_parts(
+    rows: Iterable[Rows], height: int, width: int, recipe: Recipe | None = None
+) -> Iterator[bytes]:
+    """The bytes of a PNG of blocks of rows (k, `width`, 3), `height` rows in all, piece by piece."""
+    yield _SIGNATURE
+    yield _chunk(b"IHDR", struct.pack(">II5B", width, height, *_RGB_8_BITS))
+    if recipe is not None:
+        for name, content, *_ in png_chunks(recipe).chunks:
+            yield _chunk(name, content)
+    for content in _deflated(_lines(rows, height, width)):
+        yield _chunk(b"IDAT", content)
+    yield _chunk(b"IEND", b"")
 
 
 def holds_rows(path: Path, rows: Iterable[Rows], height: int, width: int) -> bool:
@@ -168,9 +175,9 @@ def _deflated(parts: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(waiting[start : start + _IDAT_BYTES])
 
 
-def _write_chunk(file: IO[bytes], name: bytes, content: bytes) -> None:
-    file.write(struct.pack(">I", len(content)) + name + content)
-    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(name))))
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(name))
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
 class _DamagedError(Exception):

@@ -7,6 +7,7 @@ drawn, and what was sent when the source ends early, by a signal for instance, i
     mp4, webm       H.264 and VP9; the recipe stands in front; a frame leaves when the next one comes
     y4m             raw 4:2:0 for other encoders; has no room for a recipe
     png, jpg        one picture after the other, each with its recipe (`-f image2pipe`)
+                    a png of any size row by row
     gif webp apng   are made from all frames at once; all others need the memory of a few frames
 
 Players built on FFmpeg study some twenty frames of H.264 before they show the first, unless told otherwise
@@ -29,6 +30,7 @@ from nuwa_cli.errors import UsageError
 from nuwa_cli.media.image import save_image
 from nuwa_cli.media.metadata import Recipe, frame_recipe, mp4_xmp_box
 from nuwa_cli.media.naming import Kind
+from nuwa_cli.media.png_stream import Rows, png_parts
 from nuwa_cli.media.video import (
     Coding,
     Frame,
@@ -102,6 +104,23 @@ def send_picture(stream: ByteStream, frame: Frame, form: str, recipe: Recipe | N
     content = io.BytesIO()  # an encoder of pictures may seek
     save_image(content, frame, f".{form}", recipe)
     _send(stream, content.getbuffer())
+
+
+def send_rows(
+    stream: ByteStream,
+    rows: Iterable[Rows],
+    height: int,
+    width: int,
+    form: str,
+    recipe: Recipe | None = None,
+) -> None:
+    """Send one picture that comes in blocks of rows (k, `width`, 3), `height` rows in all: a png in the
+    memory of a few of them, other formats from the whole. Raises OSError for what the stream refuses."""
+    if form == "png":
+        for part in png_parts(rows, height, width, recipe):
+            _send(stream, part)
+    else:
+        send_picture(stream, np.concatenate(list(rows)), form, recipe)
 
 
 def send_clip(

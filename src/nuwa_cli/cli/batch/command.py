@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from nuwa_cli.cli.work.options import JsonFlag, ModelOptions, check_range, takes_options
+from nuwa_cli.cli.work.options import (
+    JsonFlag,
+    JsonStreamFlag,
+    ModelOptions,
+    QuietFlag,
+    check_range,
+    check_voice,
+    takes_options,
+)
 from nuwa_cli.errors import UsageError
 
 JobFiles = Annotated[
@@ -54,12 +62,12 @@ class BatchOptions:
         typer.Option("--ray", metavar="ADDRESS|local", help="Spread the jobs over a Ray cluster."),
     ] = None
     json: JsonFlag = False
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="No progress and no notes on stderr.")
-    ] = False
+    json_stream: JsonStreamFlag = False
+    quiet: QuietFlag = False
 
     def check(self) -> None:
         """Raise UsageError for options that cannot be meant."""
+        check_voice(as_json=self.json, as_events=self.json_stream)
         if self.workers is not None:
             check_range("workers", self.workers, 1, _MAX_WORKERS)
         if self.resume and self.force:

@@ -100,7 +100,7 @@ def run_batch(
     otherwise the error of the first job that failed.
     """
     started = time.monotonic()
-    voice = Output(as_json=options.json, quiet=options.quiet)
+    voice = Output(as_json=options.json, as_events=options.json_stream, quiet=options.quiet)
     entries = read_entries(files)
     path = options.manifest or results_path(files[0])
     with contextlib.ExitStack() as stack:

@@ -13,7 +13,7 @@ from nuwa_cli.cli.settings.layers import read_layers
 from nuwa_cli.cli.settings.names import all_commands, is_on, nearest
 from nuwa_cli.cli.settings.sources import PROJECT_NAME, Place, config_home, places, short_path
 from nuwa_cli.cli.work.options import JsonFlag
-from nuwa_cli.cli.work.output import print_json, print_line
+from nuwa_cli.cli.work.output import Output, print_json, print_line
 from nuwa_cli.errors import UsageError
 
 CONFIG_SCHEMA = "nuwa.config/1"
@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
 def show(
     context: typer.Context,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]", help="Only those of this command.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="Only those of this command.")
     ] = None,
     origin: Annotated[
         bool, typer.Option("--origin", help="Say where each one comes from.")
@@ -90,6 +90,9 @@ def show(
         facts = {"command": path or None, "settings": rows, "presets": presets, "aliases": aliases}
         print_json({"schema": CONFIG_SCHEMA, **facts})
         return
+    if not (rows or aliases or presets):
+        note = "nothing is set here; nuwa config show t2v has the values of a command all the same"
+        Output(as_json=False, quiet=False).note(note)
     for row in rows:
         print_line(_line(row, with_origin=origin))
     for name, alias in aliases.items() if not path else ():
@@ -124,6 +127,7 @@ def init(
         bool, typer.Option("--project", help=f"Write {PROJECT_NAME} here instead of your own file.")
     ] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace an existing file.")] = False,
+    json: JsonFlag = False,
 ) -> None:
     """nuwa config init
 
@@ -142,7 +146,9 @@ def init(
         for folder in (home.parent, home, target.parent):
             make_folder(folder)
     write_bytes(target, _EXAMPLE.encode(), force=force)
-    print_line(short_path(target))
+    voice = Output(as_json=json, quiet=True)
+    voice.result(target, {}, line=short_path(target))
+    voice.finish("config init")
 
 
 def _of_command(loaded: Loaded) -> list[dict[str, Any]]:

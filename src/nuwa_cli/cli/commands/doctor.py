@@ -58,7 +58,7 @@ def doctor(json: JsonFlag = False) -> None:
     """nuwa doctor
 
     Show versions, processor, memory, graphics cards, the state of the model's files, and the
-    folders that nuwa uses: what belongs into a bug report. Nothing is sent anywhere.
+    folders that nuwa uses: what belongs in a bug report. Nothing is sent anywhere.
     Status 0 if a run can be expected to work, 5 if not.
     """
     problems: list[str] = []
@@ -118,7 +118,6 @@ def _processor() -> Facts:
         "name": processor_name() or platform.processor() or None,
         "cores": os.cpu_count(),
         "usable cores": usable,
-        "threads": torch.get_num_threads(),
         "dtype": str(pick_dtype("auto", torch.device("cpu"))).removeprefix("torch."),
     }
 
@@ -252,4 +251,6 @@ def _without_home(text: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, list):
         value = " + ".join(value)
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     return f"{name} {value if value is not None else 'none'}"

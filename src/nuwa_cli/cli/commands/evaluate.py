@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nuwa_cli.cli.work.options import MAX_BEST_OF, ModelOptions, check_range, takes_options
-from nuwa_cli.cli.work.output import Output, print_json, print_line
+from nuwa_cli.cli.work.options import (
+    MAX_BEST_OF,
+    ModelOptions,
+    VoiceOptions,
+    check_range,
+    takes_options,
+)
+from nuwa_cli.cli.work.output import Output, Progress, print_json, print_line
+from nuwa_cli.cli.work.training import SPRITES
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.evaluation.settings import SECTIONS, EvaluationSettings
 from nuwa_cli.media.atomic import check_output
@@ -16,7 +24,6 @@ from nuwa_cli.media.atomic import check_output
 if TYPE_CHECKING:
     from nuwa_cli.storybook.render import Renderer
 
-_SPRITES = Path("data/sprites")
 _MAX_SAMPLES = 100_000
 
 
@@ -27,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 @takes_options
 def evaluate(
+    *,
     model: ModelOptions,
     num: Annotated[int, typer.Option("-n", "--num", help="Pictures of prompts.")] = 150,
     clips: Annotated[int, typer.Option("--clips", help="Clips of prompts.")] = 50,
@@ -49,7 +57,9 @@ def evaluate(
     ] = 6,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help=f"Sections: {', '.join(SECTIONS)}; repeatable."),
+        typer.Option(
+            "--only", metavar="SECTION", help=f"Sections: {', '.join(SECTIONS)}; repeatable."
+        ),
     ] = None,
     best_of: Annotated[
         int | None, typer.Option("--best-of", help="Draw K candidates and keep the best.")
@@ -72,13 +82,12 @@ def evaluate(
     ] = None,
     sprites: Annotated[
         Path, typer.Option("--sprites", help="Sprite pack (`make sprites`), for true renders.")
-    ] = _SPRITES,
+    ] = SPRITES,
     card: Annotated[
         bool,
         typer.Option("--card", help="Put the figures into the model's folder, section by section."),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no notes.")] = False,
+    said: VoiceOptions,
 ) -> None:
     """nuwa eval -o report.json --sheet sheet.png
 
@@ -104,6 +113,7 @@ def evaluate(
         "long_pictures": long_pictures,
         "long_clips": long_clips,
     }
+    voice = said.voice()
     for name, count in counts.items():
         check_range(name.replace("_", "-"), count, 0, _MAX_SAMPLES)
     if best_of is not None:
@@ -116,7 +126,6 @@ def evaluate(
     for path in (output, sheet):
         if path is not None:
             check_output(path, force=True)
-    voice = Output(as_json=json, quiet=quiet)
 
     from nuwa_cli.api import NuwaPipeline
     from nuwa_cli.evaluation.report import markdown_table
@@ -133,10 +142,14 @@ def evaluate(
     elif pipeline.model.sketch_tokenizer is None and settings.includes("sketch"):
         voice.note(f"model '{pipeline.identity['name']}' reads no sketches: none are judged")
     renderer = _renderer(sprites, voice)
-    with voice.progress(1, "sample") as progress:
+    with contextlib.ExitStack() as stack:
+        progress: Progress | None = None
 
         def show(done: int, total: int) -> None:
-            progress.total, progress.finished = total, done
+            nonlocal progress
+            if progress is None:  # how many there are is known with the first one
+                progress = stack.enter_context(voice.progress(total, "sample"))
+            progress.finished = done
             progress.show(done / total)
 
         report, samples = run_evaluation(
@@ -153,16 +166,17 @@ def evaluate(
         write_report(report, output)
     if sheet is not None:
         write_sheet(samples, sheet)
-    if json:
+    if said.json:
         print_json(report)
         return
-    if output is None:
+    if output is None and not said.json_stream:
         print_line(markdown_table(report))
-    elif not quiet:
+    elif not said.quiet and not said.json_stream:
         typer.echo(markdown_table(report), err=True)
     for path in (output, sheet):
         if path is not None:
-            print_line(str(path))
+            voice.result(path, {})
+    voice.finish("eval", report=report)
 
 
 def _renderer(sprites: Path, voice: Output) -> Renderer | None:
@@ -173,7 +187,7 @@ def _renderer(sprites: Path, voice: Output) -> Renderer | None:
     try:
         return Renderer(SpritePack.load(sprites))
     except InputError as error:
-        if sprites != _SPRITES:
+        if sprites != SPRITES:
             raise
         voice.note(f"{error}; nothing that needs true renders")
         return None

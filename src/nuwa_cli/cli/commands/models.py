@@ -178,6 +178,12 @@ def verify(model: Model = "storybook", json: JsonFlag = False) -> None:
 
 
 def _require_repository(spec: str, *, is_valid: bool) -> None:
+    from nuwa_cli.hub.catalog import CATALOG
+
+    if any(entry.name == spec for entry in CATALOG):
+        raise UsageError(
+            f"model '{spec}': is no owner/name of the hub: it ships with nuwa, and stays"
+        )
     if not is_valid:
         raise UsageError(f"model '{spec[:80]}': is no owner/name of the hub; see: nuwa models list")
 

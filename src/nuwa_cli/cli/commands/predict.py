@@ -11,14 +11,15 @@ from nuwa_cli.cli.work.inputs import input_argument, read_moving, read_still, so
 from nuwa_cli.cli.work.options import (
     MAX_FRAMES,
     ClipOptions,
-    FitOptions,
     ModelOptions,
     OptionalPrompt,
     OutputOptions,
     SamplingOptions,
+    WholeFitOptions,
     check_range,
     takes_options,
 )
+from nuwa_cli.cli.work.strict import check_size
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.tasks.registry import TASKS
 
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
 @takes_options
 def predict(
     media: MediaFile,
-    fit: FitOptions,
+    fit: WholeFitOptions,
     clip: ClipOptions,
     output: OutputOptions,
     sampling: SamplingOptions,
@@ -71,4 +72,7 @@ def predict(
         ).frames
         work.voice.note(f"'{media}': goes on from the last {len(frames)} frames")
     check_continuation(clip.frames or config.num_frames, len(frames))
-    work.draw(Given(frames=frames, fit=fit.fit, sources=(source_of(media),)))
+    given = Given(frames=frames, fit=fit.fit, sources=(source_of(media),))
+    if fit.strict_size:
+        check_size(given, config.tokenizer.image_size)
+    work.draw(given)

@@ -41,7 +41,10 @@ InputFiles = Annotated[
     typer.Option("--input", metavar="PATH", help="Where an input file is now; repeatable."),
 ]
 OtherModel = Annotated[
-    str | None, typer.Option("--model", help="Where the model is now: name, folder, owner/name.")
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME", help="Where the model is now: name, folder, owner/name."
+    ),
 ]
 Check = Annotated[
     bool, typer.Option("--check", help="Write nothing; status 7 unless it makes the same file.")

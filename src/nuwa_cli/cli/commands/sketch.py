@@ -10,13 +10,14 @@ import typer
 from nuwa_cli.cli.work.inputs import input_argument, input_callback, source_of
 from nuwa_cli.cli.work.options import (
     ClipOptions,
-    FitOptions,
     ModelOptions,
     OptionalPrompt,
     OutputOptions,
     SamplingOptions,
+    WholeFitOptions,
     takes_options,
 )
+from nuwa_cli.cli.work.strict import check_size
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import UsageError
 from nuwa_cli.tasks.registry import TASKS
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
 @takes_options
 def sketch2img(
     sketch: SketchFile,
-    fit: FitOptions,
+    fit: WholeFitOptions,
     output: OutputOptions,
     sampling: SamplingOptions,
     model: ModelOptions,
@@ -75,14 +76,18 @@ def sketch2img(
     from nuwa_cli.sketches.maps import read_sketch
 
     classes = read_sketch(sketch, snap=snap)
-    require_sketches(work.config())
-    work.draw(Given(sketch=classes[None], fit=fit.fit, sources=(source_of(sketch),)))
+    config = work.config()
+    require_sketches(config)
+    given = Given(sketch=classes[None], fit=fit.fit, sources=(source_of(sketch),))
+    if fit.strict_size:
+        check_size(given, config.tokenizer.image_size)
+    work.draw(given)
 
 
 @takes_options
 def sketch2vid(
     sketch: MovingSketch,
-    fit: FitOptions,
+    fit: WholeFitOptions,
     clip: ClipOptions,
     output: OutputOptions,
     sampling: SamplingOptions,
@@ -124,7 +129,10 @@ def sketch2vid(
         speed = clip.fps or config.fps
         classes, _ = read_sketches(sketch, fps=speed, max_frames=clip.frames, snap=snap)
     require_sketches(config)
-    work.draw(Given(sketch=classes, fit=fit.fit, sources=tuple(sources)))
+    given = Given(sketch=classes, fit=fit.fit, sources=tuple(sources))
+    if fit.strict_size:
+        check_size(given, config.tokenizer.image_size)
+    work.draw(given)
 
 
 def _between(

@@ -10,6 +10,7 @@ import typer
 from nuwa_cli.cli.recipes.recall import embedded
 from nuwa_cli.cli.work.options import FileOptions, SeedText, given_values, parse_seed, takes_options
 from nuwa_cli.cli.work.output import Output, prepare_outputs
+from nuwa_cli.cli.work.training import SPRITES
 from nuwa_cli.media.naming import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def storybook(
     ] = False,
     sprites: Annotated[
         Path, typer.Option("--sprites", help="Sprite pack, built by `make sprites`.")
-    ] = Path("data/sprites"),
+    ] = SPRITES,
 ) -> None:
     """nuwa storybook --seed 7 -o scene.mp4 --sketch scene-sketch.mp4
 

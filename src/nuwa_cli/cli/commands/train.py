@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nuwa_cli.cli.work.options import VoiceOptions, takes_options
+from nuwa_cli.cli.work.training import (
+    Narrator,
+    NetOptions,
+    OutOption,
+    RecipeOption,
+    SketchTokenizerOption,
+    StageOptions,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,29 +33,6 @@ train_app = typer.Typer(
     no_args_is_help=True,
 )
 
-RecipeOption = Annotated[Path, typer.Option("--recipe", help="TOML file that says everything.")]
-RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Folder of checkpoints and logs.")]
-SpritesOption = Annotated[Path, typer.Option("--sprites", help="Sprite pack (`make sprites`).")]
-MinutesOption = Annotated[
-    float | None,
-    typer.Option("--minutes", min=0.01, help="Stop after this long; run again to go on."),
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
-WorkersOption = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that render scenes; for a GPU.")
-]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
-SketchTokenizerOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--sketch-tokenizer", help="Run of the sketch tokenizer, or a model that has one."
-    ),
-]
-
-WorldOption = Annotated[str, typer.Option("--world", help="core or full.")]
-
-_SPRITES = Path("data/sprites")
-
 
 def register(app: typer.Typer) -> None:
     """Add `nuwa train …` to the command line."""
@@ -53,47 +40,39 @@ def register(app: typer.Typer) -> None:
 
 
 @train_app.command("tokenizer", short_help="Stage one: pictures to tokens and back.")
-def train_tokenizer(
-    recipe: RecipeOption,
-    run_dir: RunDirOption,
-    sprites: SpritesOption = _SPRITES,
-    minutes: MinutesOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
-    workers: WorkersOption = 0,
-) -> None:
+@takes_options
+def train_tokenizer(recipe: RecipeOption, options: StageOptions, said: VoiceOptions) -> None:
     """nuwa train tokenizer --recipe recipes/tokenizer-cpu.toml --run-dir runs/tokenizer
 
     Stage one: learn to turn pictures into tokens and back (VQ-GAN).
     """
+    narrator = Narrator("train tokenizer", said)
+
     from nuwa_cli.training.train_vqgan import TokenizerStage
 
-    _train_first_stage(TokenizerStage, recipe, run_dir, sprites, minutes, device, threads, workers)
+    _train_first_stage(TokenizerStage, recipe, options, narrator)
 
 
 @train_app.command("sketch", short_help="Stage one for sketches.")
-def train_sketch(
-    recipe: RecipeOption,
-    run_dir: RunDirOption,
-    sprites: SpritesOption = _SPRITES,
-    minutes: MinutesOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
-    workers: WorkersOption = 0,
-) -> None:
+@takes_options
+def train_sketch(recipe: RecipeOption, options: StageOptions, said: VoiceOptions) -> None:
     """nuwa train sketch --recipe recipes/sketch-cpu.toml --run-dir runs/sketch
 
     Stage one for sketches: segmentation maps to tokens and back (VQ-GAN-Seg).
     """
+    narrator = Narrator("train sketch", said)
+
     from nuwa_cli.training.train_vqgan_seg import SketchStage
 
-    _train_first_stage(SketchStage, recipe, run_dir, sprites, minutes, device, threads, workers)
+    _train_first_stage(SketchStage, recipe, options, narrator)
 
 
 @train_app.command("model", short_help="Stage two: tokens for a prompt.")
+@takes_options
 def train_model(
+    *,
     recipe: RecipeOption,
-    run_dir: RunDirOption,
+    options: StageOptions,
     tokenizer: Annotated[
         Path, typer.Option("--tokenizer", help="Run of the tokenizer, or the model to continue.")
     ],
@@ -101,11 +80,7 @@ def train_model(
         Path | None, typer.Option("--start-from", help="Model folder whose weights to begin with.")
     ] = None,
     sketch_tokenizer: SketchTokenizerOption = None,
-    sprites: SpritesOption = _SPRITES,
-    minutes: MinutesOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
-    workers: WorkersOption = 0,
+    said: VoiceOptions,
 ) -> None:
     """nuwa train model --recipe recipes/model-cpu.toml --run-dir runs/model --tokenizer runs/tokenizer
 
@@ -113,6 +88,8 @@ def train_model(
     that train sketches need --sketch-tokenizer. To train a finished model
     further, --tokenizer, --sketch-tokenizer and --start-from name its folder.
     """
+    narrator = Narrator("train model", said)
+
     import torch
 
     from nuwa_cli.hub.model_dir import load_model
@@ -125,87 +102,82 @@ def train_model(
     from nuwa_cli.training.vocabulary import build_text_tokenizer
 
     settings = load_recipe(recipe)
-    _use_threads(threads)
+    options.use_threads()
     preset = get_preset(settings.preset)
-    source = _scene_source(settings, sprites)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    vocabulary = run_dir / "text.json"
+    source = options.source(settings)
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    vocabulary = options.run_dir / "text.json"
     first = load_model(start_from) if start_from else None
     if first:
         first.text.save(vocabulary)
     if not vocabulary.exists():
-        _report("learning the text vocabulary")
+        narrator.line("learning the text vocabulary")
         build_text_tokenizer(source, preset.transformer.text_vocab).save(vocabulary)
     text = TextTokenizer.load(vocabulary)
     vqgan = load_trained_tokenizer(tokenizer, preset.tokenizer)
     seg = None
     if sketch_tokenizer:
         seg = load_trained_sketch_tokenizer(sketch_tokenizer, preset.sketch_tokenizer)
-    stage = ModelStage(settings, source, vqgan, text, torch.device(device), seg)
+    stage = ModelStage(settings, source, vqgan, text, torch.device(options.device), seg)
     if first:
         stage.nuwa.load_state_dict(first.transformer.state_dict(), strict=True)
-    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
-    typer.echo(run_dir)
+    narrator.train(Run(stage, options.run_dir, narrator.line, options.workers), options.minutes)
 
 
 @train_app.command("reranker", short_help="The dual encoder of --best-of.")
+@takes_options
 def train_reranker(
-    run_dir: RunDirOption,
+    options: NetOptions,
     text: Annotated[Path, typer.Option("--text", help="text.json of the model's run.")],
-    world: WorldOption = "core",
-    sprites: SpritesOption = _SPRITES,
-    threads: ThreadsOption = 0,
+    said: VoiceOptions,
 ) -> None:
     """nuwa train reranker --run-dir runs/reranker --text runs/model/text.json
 
     Train the dual encoder that --best-of chooses with (minutes).
     """
-    from nuwa_cli.storybook.render import Renderer
-    from nuwa_cli.storybook.sprites import SpritePack
+    narrator = Narrator("train reranker", said)
+
     from nuwa_cli.tokenizer.text import TextTokenizer
     from nuwa_cli.training.export import save_reranker
-    from nuwa_cli.training.scenes import make_world
     from nuwa_cli.training.train_dual_encoder import train_dual_encoder
 
-    _use_threads(threads)
-    renderer = Renderer(SpritePack.load(sprites), cache_size=1024)
+    options.use_threads()
+    renderer, world = options.renderer(1024), options.make_world()
     words = TextTokenizer.load(text)
-    reranker, figures = train_dual_encoder(
-        renderer, make_world(world, {}), words, run_dir, report=_report
-    )
-    save_reranker(reranker, figures, run_dir)
-    typer.echo(run_dir)
+    with narrator.one_net():
+        reranker, figures = train_dual_encoder(
+            renderer, world, words, options.run_dir, report=narrator.line
+        )
+    save_reranker(reranker, figures, options.run_dir)
+    narrator.finish(options.run_dir, figures=figures)
 
 
 @train_app.command("evaluator", short_help="The nets that judge in `nuwa eval`.")
-def train_evaluator(
-    run_dir: RunDirOption,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to put it into.")],
-    world: WorldOption = "core",
-    sprites: SpritesOption = _SPRITES,
-    threads: ThreadsOption = 0,
-) -> None:
+@takes_options
+def train_evaluator(options: NetOptions, out: OutOption, said: VoiceOptions) -> None:
     """nuwa train evaluator --run-dir runs/evaluator -o weights/storybook
 
     Train the nets that judge in `nuwa eval`, on renders only (minutes).
     """
-    from nuwa_cli.evaluation.store import save_evaluator
-    from nuwa_cli.storybook.render import Renderer
-    from nuwa_cli.storybook.sprites import SpritePack
-    from nuwa_cli.training import train_evaluator as judges
-    from nuwa_cli.training.scenes import make_world
+    narrator = Narrator("train evaluator", said)
 
-    _use_threads(threads)
-    renderer = Renderer(SpritePack.load(sprites), cache_size=1024)
-    evaluator, accuracy = judges.train_evaluator(
-        renderer, make_world(world, {}), run_dir, report=_report
-    )
+    from nuwa_cli.evaluation.store import save_evaluator
+    from nuwa_cli.training import train_evaluator as judges
+
+    options.use_threads()
+    renderer, world = options.renderer(1024), options.make_world()
+    with narrator.one_net():
+        evaluator, accuracy = judges.train_evaluator(
+            renderer, world, options.run_dir, report=narrator.line
+        )
     save_evaluator(evaluator, out, accuracy)
-    typer.echo(out)
+    narrator.finish(out, accuracy=accuracy)
 
 
 @train_app.command("export", short_help="Finished runs into a model folder.")
+@takes_options
 def export(
+    *,
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
     model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
@@ -219,11 +191,14 @@ def export(
     top_p: Annotated[float, typer.Option("--top-p", help="Default; 1 = off.")] = 0.95,
     persistence: Annotated[float, typer.Option("--persistence", help="Default; 0 = off.")] = 0.0,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Default.")] = 1,
+    said: VoiceOptions,
 ) -> None:
     """nuwa train export --tokenizer runs/tokenizer --model runs/model -o weights/storybook
 
     Write the averaged weights of finished runs as a model folder (bfloat16).
     """
+    narrator = Narrator("train export", said)
+
     from nuwa_cli.config import SamplingConfig
     from nuwa_cli.training.export import export_model, load_reranker
 
@@ -242,19 +217,15 @@ def export(
         sketch_tokenizer=sketch_tokenizer,
         reranker=load_reranker(reranker) if reranker else None,
     )
-    _report(f"model {digest[:12]}")
-    typer.echo(out)
+    narrator.line(f"model {digest[:12]}")
+    narrator.finish(out, digest=digest)
 
 
 def _train_first_stage(
     make_stage: Callable[[TrainRecipe, SceneSource, torch.device], Stage],
     recipe: Path,
-    run_dir: Path,
-    sprites: Path,
-    minutes: float | None,
-    device: str,
-    threads: int,
-    workers: int,
+    options: StageOptions,
+    narrator: Narrator,
 ) -> None:
     """Train a tokenizer, of pictures or of sketches, on the scenes of its recipe."""
     import torch
@@ -263,31 +234,6 @@ def _train_first_stage(
     from nuwa_cli.training.recipe import load_recipe
 
     settings = load_recipe(recipe)
-    _use_threads(threads)
-    stage = make_stage(settings, _scene_source(settings, sprites), torch.device(device))
-    Run(stage, run_dir, _report, workers).train(budget_minutes=minutes)
-    typer.echo(run_dir)
-
-
-def _use_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
-def _scene_source(recipe: TrainRecipe, sprites: Path) -> SceneSource:
-    from nuwa_cli.presets import get_preset
-    from nuwa_cli.storybook.render import Renderer
-    from nuwa_cli.storybook.sprites import SpritePack
-    from nuwa_cli.training.scenes import SceneSource, make_world
-
-    preset = get_preset(recipe.preset)
-    renderer = Renderer(SpritePack.load(sprites), cache_size=2048)
-    world = make_world(recipe.world, recipe.world_changes)
-    size = preset.tokenizer.image_size
-    return SceneSource(renderer, world, size, recipe.seed, preset.num_frames)
-
-
-def _report(line: str) -> None:
-    typer.echo(line, err=True)
+    options.use_threads()
+    stage = make_stage(settings, options.source(settings), torch.device(options.device))
+    narrator.train(Run(stage, options.run_dir, narrator.line, options.workers), options.minutes)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nuwa_cli.cli.work.options import JsonFlag
-from nuwa_cli.cli.work.output import print_json, print_line
+from nuwa_cli.cli.work.output import Output, print_json, print_line
 
 VOCAB_SCHEMA = "nuwa.vocab/1"
 
@@ -18,11 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def vocab(
-    like: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Only words that contain this.")
-    ] = "",
+    like: Annotated[str, typer.Argument(metavar="TEXT", help="Only words that contain this.")] = "",
     model: Annotated[
-        str, typer.Option("--model", help="Name, folder, or owner/name@revision.")
+        str, typer.Option("--model", metavar="NAME", help="Name, folder, or owner/name@revision.")
     ] = "storybook",
     json: JsonFlag = False,
 ) -> None:
@@ -45,5 +43,7 @@ def vocab(
     if json:
         print_json({"schema": VOCAB_SCHEMA, "words": words})
         return
+    if not words:
+        Output(as_json=False, quiet=False).note(f"no word that it knows contains '{like[:40]}'")
     for word in words:
         print_line(word)

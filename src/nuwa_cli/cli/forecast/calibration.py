@@ -1,9 +1,10 @@
 """How fast this machine is, learned from real runs: a few numbers in the user's state folder.
 
-Kept once per machine, number of threads, model, device and number format, in
-$XDG_STATE_HOME/nuwa/calibration.json: the seconds until a model is ready, and the pace, which is the time
-of drawing over that of the reference machine, in all and by task. Every run moves both half of the way
-to what it took, so that two runs are enough to know a machine.
+Kept once per machine, model, device and number format, in $XDG_STATE_HOME/nuwa/calibration.json: the
+seconds until a model is ready, and the pace, which is the time of drawing over that of the reference
+machine, in all and by task. Every run moves both half of the way to what it took, so that two runs are
+enough to know a machine. One thread draws on every machine (`cli/work/warm.py`), whatever the environment
+says, so their number tells no two runs apart.
 
 On a processor a run is taken to have lasted as long as it computed, if that was less than the clock
 says: what other programs took of the machine is theirs. Nothing here may fail a run: a file that cannot
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nuwa_cli.cli.work.options import ModelOptions
 
 FILE_NAME = "calibration.json"
-_SCHEMA = "nuwa.calibration/1"
+_SCHEMA = "nuwa.calibration/2"
 _MAX_BYTES = 1 << 18
 _MAX_ENTRIES = 64
 _WEIGHT = 0.5  # of the newest run
@@ -47,7 +48,7 @@ class Pace:
     overall: float = 1.0
     tasks: dict[str, float] = field(default_factory=dict)
     runs: int = 0
-    key: str = ""  # what it belongs to; importing torch changes how many cores there seem to be
+    key: str = ""  # what it belongs to
 
     @property
     def is_rough(self) -> bool:
@@ -115,16 +116,6 @@ def calibration_path() -> Path:
     return base / "nuwa" / FILE_NAME
 
 
-def num_threads() -> int:
-    """Threads that torch will compute with, unless it is told otherwise later."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        text = os.environ.get(name, "")
-        if text.isdecimal() and int(text) > 0:
-            return int(text)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def known_runs() -> int:
     """How many runs were learned from on this machine, with any model. Never raises."""
     with contextlib.suppress(OSError, RuntimeError, KeyError):
@@ -161,7 +152,7 @@ def _now() -> tuple[float, float]:
 
 
 def _key(model: ModelOptions, digest: str) -> str:
-    return f"{_machine()}/{num_threads()}/{digest[:16]}/{model.device}/{model.dtype}"
+    return f"{_machine()}/{digest[:16]}/{model.device}/{model.dtype}"
 
 
 def _machine() -> str:

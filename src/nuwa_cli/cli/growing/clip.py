@@ -6,19 +6,20 @@ journal: what a chunk of frames needs to know of the earlier ones is more than t
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nuwa_cli.cli.growing.stop import Stop, stopping
-from nuwa_cli.cli.looking.show import Display
+from nuwa_cli.cli.growing.each import Facts, count_of, draw_each
+from nuwa_cli.cli.growing.stop import Stop
 from nuwa_cli.cli.main_errors import Terminated
 from nuwa_cli.cli.recipes.recall import embedded
 from nuwa_cli.cli.work.inputs import Source
-from nuwa_cli.cli.work.runs import stale_jobs, tell_current
+from nuwa_cli.cli.work.output import Progress
 from nuwa_cli.cli.work.stream_out import send_clip
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import InputError, UsageError
@@ -61,92 +62,74 @@ def check_format(path: Path, frames: int, height: int, width: int) -> None:
 def draw_clips(
     work: Work, start: Start, given: Frames, sources: tuple[Source, ...], *, keep_partial: bool
 ) -> None:
-    """Load the model and make every output from the frames (T, H, W, 3) of some files; with --dry-run
-    say what it would take."""
-    work.refuse_together_only("is not for clips that are drawn piece by piece")
-    jobs, current = stale_jobs(work, sources)
-    if not jobs:
-        tell_current(work, current)
-        work.finish()
-        return
-    pipeline = work.load()
-    if work.output.dry_run:
-        for path, (prompt, seed) in jobs:
-            _estimate(work, path, pipeline, start, prompt, seed)
-        work.voice.finish(work.task, dry_run=True)
-        return
-    with (
-        stopping(work.voice.note, is_patient=keep_partial) as stop,
-        work.voice.progress(len(jobs), "clip") as progress,
-    ):
-        for path, (prompt, seed) in jobs:
-            started = time.monotonic()
+    """Make every output from the frames (T, H, W, 3) of some files. Raises UsageError, OutputError."""
 
-            def report(done: int, of: int, stop: Stop = stop) -> None:
-                progress.step(done, of)
-                stop.check()
-
-            clip = start(pipeline, prompt, seed, report)
-            least = len(given) if clip.num_frames > len(given) else 0
-            frames = _Taken(clip.frames(), least if keep_partial else clip.num_frames)
-            recipe = embedded(clip.recipe(), work.values_of(work.paths.index(path)))
-            kept = None if work.output.no_metadata else recipe
-            try:
-                if work.form is not None:
-                    send_clip(frames, clip.fps, work.form, kept)
-                else:
-                    write_video(path, frames, clip.fps, kept, force=work.force)
-            except (KeyboardInterrupt, Terminated):
-                work.voice.note(f"{_how_far(frames, clip)}: nothing is written")
-                raise
-            if frames.interruption is not None:
-                work.voice.note(f"{_how_far(frames, clip)}: '{path}' holds them")
-                raise frames.interruption
-            progress.next()
-            facts = {
-                "prompt": prompt,
-                "seed": seed,
-                "seconds": round(time.monotonic() - started, 3),
-                **_sizes(clip),
-                **({} if work.form is not None else _inside(path, given, clip)),
-                "recipe": recipe,
-            }
-            work.voice.result(path, facts)
-            if work.output.show and work.form is None:
-                with progress.aside():
-                    shown = read_clip(path, max_frames=MAX_SHOWN).frames
-                    Display(work.voice.note).show(shown, str(path), clip.fps)
+    def make(pipeline: NuwaPipeline, index: int, stop: Stop, progress: Progress) -> Facts:
+        def report(done: int, of: int) -> None:
+            progress.step(done, of)
             stop.check()
-    tell_current(work, current)
-    work.finish(pipeline)
+
+        clip = start(pipeline, *work.jobs[index], report)
+        return _write(work, index, clip, given, keep_partial=keep_partial)
+
+    def estimate(pipeline: NuwaPipeline, prompt: str, seed: int) -> tuple[str, Facts]:
+        """Draw one step, which says how long all will take on this machine."""
+
+        def enough(*_: int) -> None:
+            raise _Enough
+
+        clip = start(pipeline, prompt, seed, enough)
+        started = time.monotonic()
+        with contextlib.suppress(_Enough):
+            for _ in clip.frames():
+                pass
+        seconds = round(clip.num_steps * (time.monotonic() - started), 1)
+        pixels = f"{count_of(clip.num_frames, 'frame')} of {clip.width}x{clip.height} pixels"
+        line = f"{pixels}, {count_of(clip.num_steps, 'step')}, about {seconds:.0f} s"
+        return line, {**_sizes(clip), "estimated_seconds": seconds}
+
+    draw_each(
+        work,
+        sources,
+        unit="clip",
+        make=make,
+        estimate=estimate,
+        seen=_seen,
+        is_patient=keep_partial,
+    )
 
 
 class _Enough(Exception):
     """One step was drawn."""
 
 
-def _estimate(
-    work: Work, path: Path, pipeline: NuwaPipeline, start: Start, prompt: str, seed: int
-) -> None:
-    """Draw one step, which says how long all will take on this machine."""
-
-    def enough(*_: int) -> None:
-        raise _Enough
-
-    clip = start(pipeline, prompt, seed, enough)
-    started = time.monotonic()
+def _write(
+    work: Work, index: int, clip: ClipExtension, given: Frames, *, keep_partial: bool
+) -> Facts:
+    """Draw a clip and write it frame by frame. Raises OutputError."""
+    path = work.paths[index]
+    least = len(given) if clip.num_frames > len(given) else 0
+    frames = _Taken(clip.frames(), least if keep_partial else clip.num_frames)
+    recipe = embedded(clip.recipe(), work.values_of(index))
+    kept = None if work.output.no_metadata else recipe
     try:
-        for _ in clip.frames():
-            pass
-    except _Enough:
-        pass
-    seconds = round(clip.num_steps * (time.monotonic() - started), 1)
-    work.voice.note(
-        f"'{path}': {clip.num_frames} frames of {clip.width}x{clip.height} pixels, "
-        f"{clip.num_steps} steps, about {seconds:.0f} s"
-    )
-    facts = {"prompt": prompt, "seed": seed, **_sizes(clip), "estimated_seconds": seconds}
-    work.voice.result(path, facts)
+        if work.form is not None:
+            send_clip(frames, clip.fps, work.form, kept)
+        else:
+            write_video(path, frames, clip.fps, kept, force=work.force)
+    except (KeyboardInterrupt, Terminated):
+        work.voice.note(f"{_how_far(frames, clip)}: nothing is written")
+        raise
+    if frames.interruption is not None:
+        work.voice.note(f"{_how_far(frames, clip)}: '{path}' holds them")
+        raise frames.interruption
+    inside = {} if work.form is not None else _inside(path, given, clip)
+    return {**_sizes(clip), **inside, "recipe": recipe}
+
+
+def _seen(path: Path) -> tuple[Frames, float]:
+    clip = read_clip(path, max_frames=MAX_SHOWN)
+    return clip.frames, clip.fps
 
 
 class _Taken:
@@ -173,7 +156,7 @@ def _how_far(frames: _Taken, clip: ClipExtension) -> str:
     return f"stopped after {frames.count} of {clip.num_frames} frames"
 
 
-def _inside(path: Path, given: Frames, clip: ClipExtension) -> dict[str, Any]:
+def _inside(path: Path, given: Frames, clip: ClipExtension) -> Facts:
     """Whether the given pixels are in the written file, and the largest difference."""
     top, left = clip.origin
     height, width = given.shape[1:3]
@@ -188,7 +171,7 @@ def _inside(path: Path, given: Frames, clip: ClipExtension) -> dict[str, Any]:
     return {"inside_identical": not difference, "inside_difference": difference}
 
 
-def _sizes(clip: ClipExtension) -> dict[str, Any]:
+def _sizes(clip: ClipExtension) -> Facts:
     top, left = clip.origin
     return {
         "width": clip.width,

@@ -1,5 +1,5 @@
-"""One large picture from its first step to its file: pieces to disk, rows to a PNG, and what is left
-of it when the run is stopped.
+"""One large picture from its first step to its file or to stdout: pieces to disk, rows to a PNG, and what
+is left of it when the run is stopped.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from nuwa_cli.cli.growing.stop import Stop
 from nuwa_cli.cli.main_errors import Terminated
 from nuwa_cli.cli.recipes.recall import embedded
+from nuwa_cli.cli.work.stream_out import send_rows
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import InputError, OutputError
 from nuwa_cli.media.atomic import check_output
@@ -25,7 +25,7 @@ from nuwa_cli.media.png_stream import Rows, holds_rows, write_png
 from nuwa_cli.media.probe import probe
 from nuwa_cli.media.reading import read_picture
 from nuwa_cli.media.step_journal import Journal, journal_path, open_journal
-from nuwa_cli.media.strip_store import Box, StripStore, strip_store
+from nuwa_cli.media.strip_store import Box, StripStore, nameless_store, strip_store
 
 if TYPE_CHECKING:
     from nuwa_cli.api import Extension
@@ -47,15 +47,14 @@ class Job:
     def __init__(
         self,
         work: Work,
-        path: Path,
+        index: int,
         extension: Extension,
         habits: Habits,
         stop: Stop,
         progress: Progress,
     ) -> None:
-        self.work, self.path, self.extension = work, path, extension
+        self.work, self.path, self.extension = work, work.paths[index], extension
         self.habits, self.stop, self.progress = habits, stop, progress
-        index = work.paths.index(path)
         self.recipe = embedded(extension.recipe(), work.values_of(index))
         self.done = 0  # steps
         self.force = work.force
@@ -65,11 +64,9 @@ class Job:
         if self.habits.resume and self._stands():
             self.work.voice.note(f"'{self.path}': is complete already")
             return sizes(self.extension)
-        check_output(self.path, force=self.force)
-        height, width = self.extension.height, self.extension.width
         try:
             with (
-                strip_store(self.path, height, width, force=self.force) as store,
+                self._store() as store,
                 self._journal() as journal,
             ):
                 try:
@@ -104,6 +101,13 @@ class Job:
             return False
         self.force = part is not None
         return part is None
+
+    def _store(self) -> contextlib.AbstractContextManager[StripStore]:
+        height, width = self.extension.height, self.extension.width
+        if self.work.form is not None:
+            return nameless_store(height, width)
+        check_output(self.path, force=self.force)
+        return strip_store(self.path, height, width, force=self.force)
 
     def _journal(self) -> contextlib.AbstractContextManager[Journal | None]:
         if not self.habits.has_journal:
@@ -142,7 +146,9 @@ class Job:
         if self.work.output.no_metadata:
             recipe = None
         rows = store.rows((top, left, height, width))
-        if self.path.suffix.lower() == ".png":
+        if self.work.form is not None:
+            send_rows(rows, height, width, self.work.form, recipe)
+        elif self.path.suffix.lower() == ".png":
             write_png(self.path, rows, height, width, recipe, force=self.force)
         else:
             write_image(self.path, np.concatenate(list(rows)), recipe, force=self.force)
@@ -176,7 +182,7 @@ class Job:
 
     def _inside(self, store: StripStore, given: Rows | None) -> dict[str, Any]:
         """Whether the input's pixels are in the written file, bit for bit."""
-        if given is None:
+        if given is None or self.work.form is not None:
             return {}
         top, left = self.extension.origin
         height, width = given.shape[:2]

@@ -41,7 +41,7 @@ class Display:
         self._can = self._stream is not None and self._stream.isatty()
         protocol, _ = protocol_of(os.environ)
         if not self._can:
-            note("show: stderr is no terminal, so nothing is shown; the files are complete")
+            note("show: stderr is no terminal, so nothing is shown; files are written all the same")
         elif protocol == "none" and os.environ.get(OVERRIDE) != "none":
             note(f"show: this terminal shows no pictures; if it does, say how with {OVERRIDE}")
         self._can = self._can and protocol != "none"

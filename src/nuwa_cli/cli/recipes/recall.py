@@ -41,7 +41,7 @@ _NOT_RECORDED = {field.name for field in dataclasses.fields(OutputOptions)} | {
     "model",  # stands in the recipe by name and sha256, wherever it lies
     "sweep",  # its values are recorded under their own names
     "device",
-    "max_memory",
+    "strict_size",
     "mask_preview",
     "keep_partial",
     "resume",

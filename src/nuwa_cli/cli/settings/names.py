@@ -29,6 +29,7 @@ _OF_A_PROJECT = frozenset(
     {"model", "device", "dtype", "attention", "max-memory", "preset", "quiet", "show", "format"}
     | {"seed", "num", "best-of", "temperature", "top-k", "top-p", "guidance", "persistence"}
     | {"frames", "fps", "size", "engine", "fit", "feather", "context", "keep-first", "snap"}
+    | {"strict-prompt", "strict-size"}
 )
 
 

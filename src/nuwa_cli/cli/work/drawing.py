@@ -112,8 +112,14 @@ class _Group:
                 self._draw_window(pipeline, window, progress)
                 window = []
             for index in run.to_do():
+                is_streamed = streams(run, index)
+                if is_streamed and any(entry[0] is run for entry in window):
+                    self._draw_window(pipeline, window, progress)  # its outputs come in order
+                    window = []
+                if run not in self.runs:
+                    break
                 try:
-                    if streams(run, index):
+                    if is_streamed:
                         _stream(run, index, pipeline, progress)
                         self._end(run, pipeline)
                         continue

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from nuwa_cli.cli.work.output import Output
 from nuwa_cli.cli.work.prompt_input import prompt_callback
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
@@ -50,6 +51,32 @@ OptionalPrompt = Annotated[
 ]
 SeedText = Annotated[str, typer.Option("--seed", metavar="N|random", help="Same seed, same file.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JsonStreamFlag = Annotated[
+    bool, typer.Option("--json-stream", help="Print events as JSON lines while it works.")
+]
+QuietFlag = Annotated[
+    bool, typer.Option("-q", "--quiet", help="No progress and no notes on stderr.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceOptions:
+    """What is said, and how, by a command that writes what it is told to."""
+
+    json: JsonFlag = False
+    json_stream: JsonStreamFlag = False
+    quiet: QuietFlag = False
+
+    def voice(self) -> Output:
+        """What speaks so. Raises UsageError."""
+        check_voice(as_json=self.json, as_events=self.json_stream)
+        return Output(as_json=self.json, quiet=self.quiet, as_events=self.json_stream)
+
+
+def check_voice(*, as_json: bool, as_events: bool) -> None:
+    """Raise UsageError where stdout would be both."""
+    if as_json and as_events:
+        raise UsageError("json-stream: not with --json; the last event is the same result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +101,7 @@ class FileOptions:
         bool, typer.Option("--dry-run", help="Check everything, say what it takes; write nothing.")
     ] = False
     json: JsonFlag = False
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="No progress and no notes on stderr.")
-    ] = False
+    quiet: QuietFlag = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +142,14 @@ class OutputOptions(FileOptions):
         str | None,
         typer.Option("--preset", metavar="NAME", help="Options of [presets.NAME] in nuwa.toml."),
     ] = None
-    json_stream: Annotated[
-        bool, typer.Option("--json-stream", help="Print events as JSON lines while it works.")
+    strict_prompt: Annotated[
+        bool, typer.Option("--strict-prompt", help="Refuse words that the model does not know.")
     ] = False
+    json_stream: JsonStreamFlag = False
 
     def check(self) -> None:
         """Raise UsageError for what goes not together."""
-        if self.json and self.json_stream:
-            raise UsageError("json-stream: not with --json; the last event is the same result")
+        check_voice(as_json=self.json, as_events=self.json_stream)
         if self.max_memory is not None:
             from nuwa_cli.cli.forecast.plan import parse_size_bytes
 
@@ -137,19 +162,24 @@ class DrawOptions:
 
     seed: SeedText = str(DEFAULT_SEED)
     num: Annotated[
-        int, typer.Option("-n", "--num", help="Results a prompt; number i has seed N + i.")
+        int,
+        typer.Option("-n", "--num", metavar="N", help="Results a prompt; number i has seed N + i."),
     ] = 1
     temperature: Annotated[
-        float | None, typer.Option("--temperature", help="0 = most likely, 1 = as learned.")
+        float | None,
+        typer.Option("--temperature", metavar="T", help="0 = most likely, 1 = as learned."),
     ] = None
     top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Draw from the K likeliest tokens; 0 = all.")
+        int | None,
+        typer.Option("--top-k", metavar="K", help="Draw from the K likeliest tokens; 0 = all."),
     ] = None
     top_p: Annotated[
-        float | None, typer.Option("--top-p", help="Draw from the likeliest mass P; 1 = all.")
+        float | None,
+        typer.Option("--top-p", metavar="P", help="Draw from the likeliest mass P; 1 = all."),
     ] = None
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="Follow the prompt harder; 1 = off.")
+        float | None,
+        typer.Option("--guidance", metavar="G", help="Follow the prompt harder; 1 = off."),
     ] = None
 
     sweep: Annotated[
@@ -209,10 +239,10 @@ class ClipOptions:
     frames: Annotated[
         int | None, typer.Option("--frames", help="Number of frames.", metavar="N")
     ] = None
-    fps: Annotated[float | None, typer.Option("--fps", help="Frames a second.")] = None
+    fps: Annotated[float | None, typer.Option("--fps", metavar="N", help="Frames a second.")] = None
     persistence: Annotated[
         float | None,
-        typer.Option("--persistence", help="Hold still backgrounds; 0 = as learned."),
+        typer.Option("--persistence", metavar="P", help="Hold still backgrounds; 0 = as learned."),
     ] = None
 
     def check(self) -> None:
@@ -239,12 +269,21 @@ class FitOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WholeFitOptions(FitOptions):
+    """The same where the result is no larger than what the model sees of the input."""
+
+    strict_size: Annotated[
+        bool, typer.Option("--strict-size", help="Refuse an input that would have to be fitted.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model, and where it runs."""
 
-    model: Annotated[str, typer.Option("--model", help="Name, folder, or owner/name@revision.")] = (
-        "storybook"
-    )
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="Name, folder, or owner/name@revision.")
+    ] = "storybook"
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")
     ] = "auto"

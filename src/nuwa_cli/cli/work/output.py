@@ -34,6 +34,7 @@ RESULT_SCHEMA = "nuwa.result/1"
 
 _PLAIN_INTERVAL = 10.0  # seconds between progress lines that are no bar
 _EVENT_INTERVAL = 0.25
+_DRAWN = 0.99  # of a run when everything is drawn: it is still to be written
 
 
 @dataclass
@@ -130,21 +131,27 @@ class Output:
 
 
 class Progress:
-    """Fraction done of a run of several outputs; silent in itself."""
+    """Fraction done of a run of several outputs, which never goes back; silent in itself."""
 
     def __init__(self, total: int, unit: str) -> None:
         self.total = total
         self.unit = unit
         self.finished = 0
+        self._furthest = 0.0
 
     def step(self, done: int, of: int) -> None:
         """`done` of the `of` steps of the current output are made."""
-        self.show((self.finished + done / max(of, 1)) / self.total)
+        self._advance(min((self.finished + done / max(of, 1)) / self.total, _DRAWN))
 
     def next(self) -> None:
         """The current output is complete."""
         self.finished += 1
-        self.show(self.finished / self.total)
+        self._advance(self.finished / self.total)
+
+    def _advance(self, fraction: float) -> None:
+        # Outputs that are drawn together are all drawn before the first of them is complete.
+        self._furthest = max(self._furthest, fraction)
+        self.show(self._furthest)
 
     def show(self, fraction: float) -> None:
         """Display the fraction of the whole run."""

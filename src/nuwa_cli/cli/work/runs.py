@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nuwa_cli.cli.recipes.recall import embedded, recorded, shown
-from nuwa_cli.cli.work.inputs import Source
+from nuwa_cli.cli.recipes.recall import embedded, shown
+from nuwa_cli.cli.work.current import Current
 from nuwa_cli.cli.work.output import Progress
 from nuwa_cli.cli.work.stream_out import send
 from nuwa_cli.cli.work.work import Facts, Work
@@ -35,7 +33,7 @@ class Run:
     work: Work
     given: Given | None = None
     facts: Facts | None = None
-    current: list[int] = field(default_factory=list)  # outputs that are up to date
+    current: Current = field(init=False)  # outputs that are up to date, once it is settled
     missing: int = 0  # outputs that are still to be written
     plan: Plan | None = None
     sheet: SheetFile | None = None
@@ -96,11 +94,11 @@ class Run:
         Raises UsageError, InputError, EnvironmentFault for more memory than there is.
         """
         work = self.work
-        if work.output.update:
-            self.current = up_to_date(work, [] if self.given is None else list(self.given.sources))
-        self.missing = len(work.jobs) - len(self.current)
-        if not self.missing:
-            tell_current(work, self.current)
+        self.current = Current(work, () if self.given is None else self.given.sources)
+        to_do = self.to_do()
+        self.missing = len(to_do)
+        if not to_do:
+            self.current.tell()
             work.finish()
             return False
 
@@ -109,7 +107,6 @@ class Run:
         from nuwa_cli.hub.catalog import find_model
         from nuwa_cli.hub.manifest import read_manifest
 
-        to_do = self.to_do()
         plan = forecast(
             work.config(),
             [self.order(index) for index in to_do],
@@ -132,7 +129,7 @@ class Run:
 
     def to_do(self) -> list[int]:
         """Outputs that are to be drawn."""
-        return [index for index in range(len(self.work.jobs)) if index not in self.current]
+        return self.current.others()
 
     def _tell_plan(self, plan: Plan) -> None:
         work = self.work
@@ -173,47 +170,18 @@ class Run:
             )
 
     def tell(self, index: int, facts: dict[str, Any], progress: Progress) -> None:
-        """An output is complete."""
+        """An output is complete, and all before it."""
         progress.next()
         self.missing -= 1
+        self.current.tell(before=index)
         self.work.voice.result(self.work.paths[index], facts)
 
     def finish(self, pipeline: NuwaPipeline) -> None:
         """All outputs are complete. Raises OutputError."""
-        tell_current(self.work, self.current)
+        self.current.tell()
         if self.sheet is not None:
             self.work.voice.result(self.sheet.path, self.sheet.write(self.work.task))
         self.work.finish(pipeline)
-
-
-def up_to_date(work: Work, sources: Sequence[Source]) -> list[int]:
-    """Outputs of a work that are what would be made now. Raises InputError."""
-    from nuwa_cli.cli.recipes.up_to_date import Freshness
-
-    fresh = Freshness(work.task, work.model.model, sources, work.prerequisites())
-    current = []
-    for index, (path, (prompt, seed)) in enumerate(zip(work.paths, work.jobs, strict=True)):
-        if fresh.is_current(path, recorded(work.task, work.values_of(index), prompt, seed)):
-            work.voice.note(f"'{path}': up to date")
-            current.append(index)
-    return current
-
-
-def stale_jobs(
-    work: Work, sources: Sequence[Source]
-) -> tuple[list[tuple[Path, tuple[str, int]]], list[int]]:
-    """(path, (prompt, seed)) of every output that is to be drawn, and the places of the others."""
-    current = up_to_date(work, sources) if work.output.update else []
-    jobs = enumerate(zip(work.paths, work.jobs, strict=True))
-    return [job for index, job in jobs if index not in current], current
-
-
-def tell_current(work: Work, indices: Sequence[int]) -> None:
-    """Outputs that were left alone are results too."""
-    for index in indices:
-        prompt, seed = work.jobs[index]
-        facts = {"prompt": prompt, "seed": seed, "up_to_date": True}
-        work.voice.result(work.paths[index], facts)
 
 
 def streams(run: Run, index: int) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nuwa_cli.api import Generated
     from nuwa_cli.cli.work.options import OutputOptions
     from nuwa_cli.media.metadata import Recipe
+    from nuwa_cli.media.png_stream import Rows
     from nuwa_cli.media.video import Frame
 
 _NOT_WITH = {
@@ -74,6 +75,16 @@ def send(generated: Generated, form: str, *, with_recipe: bool) -> None:
         frame = np.dstack((frame, generated.alpha))
     with _stdout() as stream:
         send_picture(stream, frame, form, recipe)
+
+
+def send_rows(
+    rows: Iterable[Rows], height: int, width: int, form: str, recipe: Recipe | None
+) -> None:
+    """Send a picture of any size, which comes in blocks of rows (k, W, 3). Raises OutputError."""
+    from nuwa_cli.media import streaming
+
+    with _stdout() as stream:
+        streaming.send_rows(stream, rows, height, width, form, recipe)
 
 
 def send_clip(frames: Iterable[Frame], fps: float, form: str, recipe: Recipe | None) -> None:

@@ -100,6 +100,7 @@ class Work:
                     {name: str(value) for name, value in job.swept.items()} for job in self.details
                 ],
             )
+        self._check_words([job.prompt for job in self.details])
         if output.update:
             check_update(self.paths, force=output.force, no_metadata=output.no_metadata)
         if output.depfile is not None:
@@ -161,6 +162,7 @@ class Work:
 
         Raises UsageError, InputError, EnvironmentFault.
         """
+        self._check_words(more_prompts)
         if is_rehearsal():
             raise Rehearsed
 
@@ -181,6 +183,12 @@ class Work:
             facts = {"model": pipeline.identity, **facts}
         seconds = round(time.monotonic() - self.started, 3)
         self.voice.finish(self.task, **facts, seconds=seconds)
+
+    def _check_words(self, prompts: Sequence[str]) -> None:
+        if self.output.strict_prompt:
+            from nuwa_cli.cli.work.strict import check_words
+
+            check_words(prompts, self.model.model)
 
     def _details(self, prompts: Sequence[str | None]) -> list[Job]:
         """One job an output: for each prompt each setting of a sweep, and as many as asked for."""
