@@ -12,7 +12,7 @@ WEIGHTS := weights/storybook
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo examples test test-all torture check format bench sprites storybook \
+.PHONY: help setup demo examples test test-slow torture check format bench sprites storybook \
         train-tokenizer train-joins train-sketch train-model train-reranker train-evaluator train-segmenter export eval clean
 
 help: ## list the targets
@@ -34,14 +34,14 @@ demo: setup ## play golf on grass: out.mp4
 examples: setup ## every example, and examples/out/gallery.html
 	$(MAKE) -C examples
 
-test: setup ## the tests (minutes)
+test: setup ## the tests (under three minutes)
 	$(BIN)/python -m pytest -n 2
 
-test-all: setup ## the slow tests too
-	$(BIN)/python -m pytest -n 2 -m 'not gpu'
+test-slow: setup ## the tests that `make test` leaves out
+	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'
 
 torture: setup ## the fault table with the large numbers (an hour)
-	NUWA_TORTURE=1 $(BIN)/python -m pytest tests/robustness
+	NUWA_CASES=torture $(BIN)/python -m pytest tests/robustness
 
 check: setup ## lint, format and types
 	$(BIN)/ruff check src tests benchmarks examples

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 sys.path.insert(0, str(Path(__file__).parent / "robustness"))
 pytest_plugins = [
@@ -14,6 +18,15 @@ pytest_plugins = [
 ]  # here: a parallel run prints its summary where only this file is read
 
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # before torch is imported
+# Hundreds of processes load the same modules: one of them compiles, whatever the machine's habits.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now stays; a test that calls the garbage collector need not wait for it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +36,37 @@ def isolated_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in folders:
         monkeypatch.setenv(name, str(tmp_path / "user" / name.lower()))
     for name in os.environ:
-        if name.startswith("NUWA_") and name != "NUWA_TORTURE":
+        if name.startswith("NUWA_") and name != "NUWA_CASES":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command_tree() -> Iterator[None]:
+    """Typer builds all commands anew for every command line, which takes longer than most tests of one."""
+    make = typer.main.get_command
+    known = functools.cache(make)
+
+    def get_command(app: typer.Typer) -> object:
+        is_asked = "_NUWA_COMPLETE" in os.environ  # by a shell; answering changes the tree
+        return make(app) if is_asked else known(app)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", get_command)
+        yield
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The installed program, beside the interpreter that runs the tests."""
+    return str(Path(sys.executable).with_name("nuwa"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The folder that commands run in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")

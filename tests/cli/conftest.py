@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,20 +36,6 @@ class Finished:
 
 
 Run = Callable[..., Finished]
-
-
-@pytest.fixture(scope="session")
-def command() -> str:
-    """The installed program, beside the interpreter that runs the tests."""
-    return str(Path(sys.executable).with_name("nuwa"))
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """The folder that commands run in."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture
@@ -90,6 +75,13 @@ def inside(
         return Finished(status, shown.out.decode(), shown.err.decode())
 
     return call
+
+
+@pytest.fixture(params=["inside", pytest.param("nuwa", marks=pytest.mark.slow)])
+def both(request: pytest.FixtureRequest) -> Run:
+    """Run a command inside this process, and (slow, as torch is) as the installed program."""
+    run: Run = request.getfixturevalue(request.param)
+    return run
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_it_says_what_is_there(inside: Run) -> None:
     assert report["problems"] == []
     for package in ("nuwa", "python", "torch", "av", "pillow", "typer"):
         assert report["versions"][package], package
-    assert report["processor"]["threads"] >= 1
+    assert report["processor"]["usable cores"] >= 1
     assert report["processor"]["dtype"] in ("bfloat16", "float32")
     assert report["memory"]["total"]
     assert report["model"]["intact"] is True

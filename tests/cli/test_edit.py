@@ -51,12 +51,10 @@ def frames(work: Path) -> list[Any]:
     return clip
 
 
-def test_the_installed_command_paints_into_a_box(
-    nuwa: Run, model_folder: Path, work: Path, photo: Any
-) -> None:
+def test_a_box_is_painted(both: Run, model_folder: Path, work: Path, photo: Any) -> None:
     """Outside, every pixel of the PNG is the input's; the JSON says so, and the recipe says how."""
     words = ("edit", "a.png", "a dog runs", *BOX, "--json", "--model", model_folder, "--best-of")
-    done = nuwa(*words, "2", "-o", "b.png", "--seed", "3")
+    done = both(*words, "2", "-o", "b.png", "--seed", "3")
     assert done.status == 0, done
     (output,) = json.loads(done.stdout)["outputs"]
     made, mask = pixels_of(work / "b.png"), inside_box()
@@ -80,9 +78,9 @@ def test_the_installed_command_paints_into_a_box(
     }
     assert recipe["options"]["fit"] == "crop"
     assert recipe["options"]["engine"] == "lip"
-    facts = json.loads(nuwa("info", "b.png", "--json").stdout)["files"][0]
+    facts = json.loads(both("info", "b.png", "--json").stdout)["files"][0]
     assert facts["recipe"] == recipe
-    lines = nuwa("info", "b.png").stdout.splitlines()
+    lines = both("info", "b.png").stdout.splitlines()
     assert f"  input: a.png (sha256 {digest[:12]}…)" in lines
     assert "  region: within 20x12 at 10,5" in lines
 

@@ -151,6 +151,7 @@ def test_command_exists_and_names_its_files(
     assert said == list(command.outputs)
 
 
+@pytest.mark.slow  # in a quick run every line of every script is checked, and none is drawn
 def test_script_draws(work: Path, command: str, model_folder: Path) -> None:
     path = os.pathsep.join((str(Path(command).parent), os.environ["PATH"]))
     done = subprocess.run(

@@ -64,11 +64,9 @@ def names(work: Path) -> list[str]:
     return sorted(path.name for path in work.iterdir())
 
 
-def test_the_installed_command_makes_a_picture_wider(
-    nuwa: Run, model_folder: Path, work: Path, photo: Any
-) -> None:
+def test_a_picture_is_made_wider(both: Run, model_folder: Path, work: Path, photo: Any) -> None:
     words = ("extend", "a.png", "a dog", "--right", "3x", "--left", "25", "--json", "--seed", "4")
-    done = nuwa(*words, "--model", model_folder, "-o", "b.png")
+    done = both(*words, "--model", model_folder, "-o", "b.png")
     assert done.status == 0, done
     result = json.loads(done.stdout)
     assert result["command"] == "extend"
@@ -83,7 +81,7 @@ def test_the_installed_command_makes_a_picture_wider(
     assert (made[:, 25:55] == photo).all()
     assert made[:, 55:].std() > 0
     assert names(work) == ["a.png", "b.png"]
-    facts = json.loads(nuwa("info", "b.png", "--json").stdout)["files"][0]
+    facts = json.loads(both("info", "b.png", "--json").stdout)["files"][0]
     assert facts["recipe"] == output["recipe"]
     assert facts["recipe"]["options"]["right"] == 60
     assert facts["recipe"]["inputs"][0]["name"] == "a.png"

@@ -32,7 +32,7 @@ def test_pictures_seeds_and_recipes(nuwa: Run, inside: Run, model_folder: Path, 
     assert done.status == 0, done
     assert done.paths == ["a-0000.png", "a-0001.png", "a-0002.png"]
     assert done.stderr == ""  # a fast run in a script is silent
-    assert nuwa(*words, "-o", "b.png", "--seed", "7").paths == ["b.png"]
+    assert inside(*words, "-o", "b.png", "--seed", "7").paths == ["b.png"]
     files = [(work / name).read_bytes() for name in ("a-0000.png", "a-0002.png", "b.png")]
     assert files[1] == files[2] != files[0]
     with Image.open(work / "b.png") as picture:
@@ -144,9 +144,14 @@ def test_known_words(tiny: Run) -> None:
     assert tiny("vocab", "zxqv").paths == []
 
 
+# Slow are those that robustness/test_table_e_process.py sends to this command too.
 @pytest.mark.parametrize(
     ("number", "status", "after"),
-    [(signal.SIGINT, 130, 2.5), (signal.SIGTERM, 143, 2.5), (signal.SIGHUP, 129, 0.5)],
+    [
+        (signal.SIGINT, 130, 2.5),
+        pytest.param(signal.SIGTERM, 143, 2.5, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, 0.5, marks=pytest.mark.slow),
+    ],
 )
 def test_signals_leave_nothing(
     command: str, model_folder: Path, work: Path, number: signal.Signals, status: int, after: float

@@ -41,11 +41,9 @@ def clip(work: Path) -> list[Any]:
     return frames
 
 
-def test_the_installed_command_sets_a_picture_in_motion(
-    nuwa: Run, model_folder: Path, work: Path, still: Any
-) -> None:
+def test_a_picture_is_set_in_motion(both: Run, model_folder: Path, work: Path, still: Any) -> None:
     words = ("predict", "a.png", "a dog runs", "--model", model_folder, "--json", "--seed", "2")
-    done = nuwa(*words, "-o", "f/%d.png", "--frames", "4", "--fps", "12")
+    done = both(*words, "-o", "f/%d.png", "--frames", "4", "--fps", "12")
     assert (done.status, done.stderr) == (0, ""), done
     (output,) = json.loads(done.stdout)["outputs"]
     assert (output["frames"], output["fps"], output["width"]) == (4, 12, 32)

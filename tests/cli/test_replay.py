@@ -128,13 +128,13 @@ def test_every_task_in_every_format(tiny: Run, task: str, name: str) -> None:
     check_task(tiny, task, name)
 
 
-def test_the_installed_command(nuwa: Run, inside: Run, model_folder: Path, work: Path) -> None:
+def test_a_model_beside_the_file(both: Run, inside: Run, model_folder: Path, work: Path) -> None:
     """From another folder, where the model of that name lies beside the file."""
     (work / "out").mkdir()
     shutil.copytree(model_folder, work / "out" / "tiny")
     words = ("t2i", "a dog", "-n", "2", "--seed", "3", "--model", "out/tiny")
     assert inside(*words, "-o", "out/a.png").status == 0
-    done = nuwa("replay", "--check", "out/a-0000.png", "out/a-0001.png")
+    done = both("replay", "--check", "out/a-0000.png", "out/a-0001.png")
     assert (done.status, done.stderr) == (0, ""), done
     assert done.paths == ["out/a-0000.png: identical", "out/a-0001.png: identical"]
 

@@ -31,7 +31,7 @@ class Asked:
     """Answers to a shell, from a tree that is built once."""
 
     def __init__(self) -> None:
-        self._command = typer.main.get_command(app)
+        self._command = typer.main.get_group(app)  # a tree of its own, because `prepare` changes it
         prepare(self._command)
 
     def lines(self, *words: str, shell: str = "bash") -> list[list[str]]:

@@ -39,9 +39,9 @@ def two(work: Path) -> None:
 
 
 @pytest.mark.usefixtures("two")
-def test_the_installed_command_draws_a_sketch(nuwa: Run, model_folder: Path, work: Path) -> None:
+def test_a_sketch_is_drawn(both: Run, model_folder: Path, work: Path) -> None:
     words = ("sketch2img", "a.png", "--model", model_folder, "--json", "-n", "3", "-o", "c.png")
-    done = nuwa(*words)
+    done = both(*words)
     assert done.status == 0, done
     outputs = json.loads(done.stdout)["outputs"]
     assert [output["path"] for output in outputs] == ["c-0000.png", "c-0001.png", "c-0002.png"]

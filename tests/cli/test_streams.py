@@ -179,6 +179,7 @@ def started(command: str, work: Path, model_folder: Path) -> Callable[..., Any]:
     return start
 
 
+@pytest.mark.slow  # a picture meets the same in robustness/test_table_e_output.py
 def test_a_reader_that_is_gone(started: Run) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -188,6 +189,7 @@ def test_a_reader_that_is_gone(started: Run) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.slow  # a picture meets the same in robustness/test_table_e_output.py
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
 def test_a_full_device(started: Run) -> None:
     with open("/dev/full", "r+b", buffering=0) as full:

@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,21 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_tools import Finished, Run, contents, wait
-
-
-@pytest.fixture(scope="session")
-def command() -> str:
-    """The installed program, beside the interpreter that runs the tests."""
-    return str(Path(sys.executable).with_name("nuwa"))
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """The folder that commands run in."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return folder
+from fault_tools import TIER, Finished, Run, alarm, contents, wait
 
 
 @pytest.fixture
@@ -63,7 +48,7 @@ def nuwa(work: Path, command: str) -> Run:
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                preexec_fn=prepare,
+                preexec_fn=prepare if limits or before else None,  # threads may call this
             )
         with ThreadPoolExecutor(2) as readers, process.stdout, process.stderr:
             reading = [readers.submit(stream.read) for stream in (process.stdout, process.stderr)]
@@ -117,3 +102,21 @@ def inside(
 def model(model_folder: Path, work: Path) -> Path:
     """A copy of the tiny model that may be damaged, outside of the working folder."""
     return Path(shutil.copytree(model_folder, work.parent / "model"))
+
+
+@pytest.fixture
+def refuses_too(
+    refuses: Callable[..., Finished], inside: Run, work: Path
+) -> Callable[..., Finished]:
+    """`refuses` for the rest of a table whose first lines went through the installed command: in a
+    quick run without a process for each."""
+
+    def run(status: int, why: str, *words: str | bytes | Path) -> Finished:
+        before = contents(work)
+        with alarm(30):
+            done = inside(*words)
+        done.check_refusal(status, why)
+        assert contents(work) == before
+        return done
+
+    return run if TIER == "quick" else refuses

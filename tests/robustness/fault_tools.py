@@ -1,7 +1,7 @@
 """What the tests of the fault table share: how a command ended, and what a refusal may cost.
 
-The numbers of cases are those of every run; with NUWA_TORTURE=1 in the environment they are the larger
-ones of a release (`make torture`).
+NUWA_CASES in the environment says how many cases the campaigns try: `quick`, the default, is enough to
+notice what broke; `ci` has the numbers that the project promises (`.ci/run`), `torture` those of a release.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from pathlib import Path
 
 import pytest
 
-TORTURE = os.environ.get("NUWA_TORTURE") == "1"
+TIERS = ("quick", "ci", "torture")
+TIER = os.environ.get("NUWA_CASES") or TIERS[0]
+if TIER not in TIERS:
+    raise pytest.UsageError(f"NUWA_CASES '{TIER}': unknown; give one of {', '.join(TIERS)}")
 
 MAX_SECONDS = 1.0  # of processor time, to be refused
 MAX_RSS = 300 << 10  # KiB, the same
 
 
-def times(count: int, torture: int) -> int:
-    """How many cases: every run, a release."""
-    return torture if TORTURE else count
+def times(quick: int, ci: int, torture: int) -> int:
+    """How many cases: of a run in between, of every change, of a release."""
+    return (quick, ci, torture)[TIERS.index(TIER)]
 
 
 @dataclass(frozen=True)

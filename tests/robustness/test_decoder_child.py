@@ -85,7 +85,7 @@ def test_a_decoder_that_hangs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken_decoder: Any, what: str
 ) -> None:
     write(tmp_path / "a.mp4")
-    monkeypatch.setattr(child, "SILENCE", times(2, 10))
+    monkeypatch.setattr(child, "SILENCE", times(1, 2, 10))
     monkeypatch.setenv("PYTHONPATH", broken_decoder(what)["PYTHONPATH"])
     started = time.monotonic()
     with pytest.raises(InputError, match="stands still"):

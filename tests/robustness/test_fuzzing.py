@@ -24,11 +24,11 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*"))
 SEED = os.environ.get("NUWA_SEED", "1")
 
 CAMPAIGNS = [
-    *(pytest.param(form, times(20_000, 1_000_000), marks=pytest.mark.row("B6"))
+    *(pytest.param(form, times(1_500, 20_000, 1_000_000), marks=pytest.mark.row("B6"))
       for form in ("png", "jpg", "webp", "gif", "bmp")),
-    *(pytest.param(form, times(5_000, 200_000), marks=pytest.mark.row("C8"))
+    *(pytest.param(form, times(300, 5_000, 200_000), marks=pytest.mark.row("C8"))
       for form in ("mp4", "webm", "mov")),
-    pytest.param("safetensors", times(20_000, 1_000_000), marks=pytest.mark.row("A1", "A2", "A3")),
+    pytest.param("safetensors", times(2_000, 20_000, 1_000_000), marks=pytest.mark.row("A1", "A2", "A3")),
 ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_mutations(tmp_path: Path, form: str, count: int) -> None:
         words,
         capture_output=True,
         text=True,
-        timeout=600 * times(1, 20),
+        timeout=600 * times(1, 1, 20),
         env={**os.environ, "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"},
     )
     kept = [str(path) for path in tmp_path.glob("*.bin")]
@@ -48,7 +48,7 @@ def test_mutations(tmp_path: Path, form: str, count: int) -> None:
     print(facts)  # noqa: T201
     assert "failed" not in facts, (facts, done.stderr[-3000:])
     assert facts.get("read", 0) + facts["refused"] + facts.get("crashed", 0) == count
-    assert facts.get("crashed", 0) == len(kept) <= count // 500, facts
+    assert facts.get("crashed", 0) == len(kept) <= max(3, count // 500), facts
     for path in kept:  # a decoder that crashes for want of memory: a child's end, and a refusal
         with pytest.raises(InputError):
             read_clip(Path(path))

@@ -44,7 +44,7 @@ def test_cut_and_extended_weights(refuses: Refuses, model: Path) -> None:
 def test_every_cut_of_the_header_and_many_of_the_data(model: Path) -> None:
     content = (model / WEIGHTS).read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    step = max(1, (len(content) - length) // times(500, 20_000))
+    step = max(1, (len(content) - length) // times(420, 500, 20_000))
     cuts = [*range(length + 8), *range(length + 8, len(content), step)]
     assert len(cuts) > length + 400
     for cut in cuts:
@@ -84,10 +84,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.row("A2")
 @pytest.mark.parametrize("name", BOMBS)
-def test_header_bombs(refuses: Refuses, model: Path, name: str) -> None:
+def test_header_bombs(refuses: Refuses, refuses_too: Refuses, model: Path, name: str) -> None:
     """Small in the file and large in memory, or lying about their length."""
-    rewrite(model, WEIGHTS, BOMBS[name]())
-    refuses(3, WEIGHTS, *DRAW, model)
+    content = BOMBS[name]()
+    rewrite(model, WEIGHTS, content)
+    (refuses if len(content) > 100_000 else refuses_too)(3, WEIGHTS, *DRAW, model)
 
 
 def crafted(content: bytes) -> dict[str, tuple[bytes, str]]:
@@ -113,11 +114,11 @@ def crafted(content: bytes) -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.mark.row("A3")
-def test_crafted_headers(refuses: Refuses, model: Path) -> None:
+def test_crafted_headers(refuses: Refuses, refuses_too: Refuses, model: Path) -> None:
     content = (model / WEIGHTS).read_bytes()
-    for changed, why in crafted(content).values():
+    for index, (changed, why) in enumerate(crafted(content).values()):
         rewrite(model, WEIGHTS, changed)
-        refuses(3, why, *DRAW, model)
+        (refuses_too if index else refuses)(3, why, *DRAW, model)
 
 
 def misfits() -> dict[str, tuple[Callable[[dict[str, Any]], Any], str]]:
@@ -255,13 +256,13 @@ STRANGE = (
 
 
 @pytest.mark.row("A7")
-def test_a_manifest_that_names_other_files(refuses: Refuses, model: Path) -> None:
+def test_a_manifest_of_other_files(refuses: Refuses, refuses_too: Refuses, model: Path) -> None:
     manifest = json.loads((model / "manifest.json").read_text())
     for index, name in enumerate(STRANGE):
         files = {**manifest["files"], name: {"sha256": "0" * 64, "size": 3}}
         (model / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
         if index < 3:
-            refuses(3, "manifest names", *DRAW, model)
+            (refuses_too if index else refuses)(3, "manifest names", *DRAW, model)
         with pytest.raises(InputError, match="manifest names"):
             check_model(str(model))
 
@@ -309,14 +310,15 @@ class Canary:
 
 
 @pytest.mark.row("A8")
-def test_pickles(refuses: Refuses, model: Path, tmp_path: Path) -> None:
+def test_pickles(refuses: Refuses, refuses_too: Refuses, model: Path, tmp_path: Path) -> None:
     import torch
 
     canary = tmp_path / "fired"
     pickled = pickle.dumps(Canary(canary))
     for suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl"):
         (tmp_path / f"m{suffix}").write_bytes(pickled)
-        refuses(3, "pickle checkpoints are not loaded", *DRAW, tmp_path / f"m{suffix}")
+        through = refuses if suffix == ".bin" else refuses_too
+        through(3, "pickle checkpoints are not loaded", *DRAW, tmp_path / f"m{suffix}")
     torch.save({"a": torch.zeros(10)}, tmp_path / "real.pt")
     for content in (pickled + bytes(100), (tmp_path / "real.pt").read_bytes()):
         rewrite(model, WEIGHTS, content)
@@ -328,7 +330,7 @@ def test_pickles(refuses: Refuses, model: Path, tmp_path: Path) -> None:
 def test_flipped_bits(refuses: Refuses, model: Path) -> None:
     """Both digests are shown; one bit in each of many places is found."""
     names = ("config.json", "text.json", WEIGHTS, "tokenizer.safetensors")
-    for index in range(times(100, 2000)):
+    for index in range(times(24, 100, 2000)):
         path = model / names[index % len(names)]
         content = bytearray(path.read_bytes())
         good = bytes(content)
@@ -361,20 +363,20 @@ def test_weights_that_shrink_and_grow_while_they_are_read(model_folder: Path, mo
 
     thread = threading.Thread(target=disturb)
     thread.start()
-    outcomes = {"refused": 0, "right": 0}
+    outcomes = []
     try:
-        for _ in range(times(30, 1000)):
+        for _ in range(times(5, 30, 1000)):
             try:
                 state = load_model(model).transformer.state_dict()
             except InputError:
-                outcomes["refused"] += 1
+                outcomes.append("refused")
             else:
-                outcomes["right"] += 1
+                outcomes.append("right")
                 assert all(torch.equal(state[name], whole[name]) for name in whole)
     finally:
         is_over.set()
         thread.join()
-    assert sum(outcomes.values()) >= 30
+    assert len(outcomes) == times(5, 30, 1000)
 
 
 @pytest.mark.row("A13")

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hub_server
@@ -68,7 +69,9 @@ def test_a_download_and_the_cache_after_it(nuwa: Run, cache: Path, model_folder:
 
 
 @pytest.mark.row("A10")
-@pytest.mark.parametrize("fraction", [0.5, 1.0] + [index / 200 for index in range(times(0, 200))])
+@pytest.mark.parametrize(
+    "fraction", [0.5, 1.0] + [index / 200 for index in range(times(0, 0, 200))]
+)
 def test_cut_downloads_are_continued(
     nuwa: Run, cache: Path, model_folder: Path, fraction: float
 ) -> None:
@@ -121,12 +124,13 @@ def test_a_download_that_drips_is_given_up(
     monkeypatch: pytest.MonkeyPatch, cache: Path, model_folder: Path
 ) -> None:
     """In eight seconds less than 4 KiB; in three, to be quick."""
-    monkeypatch.setattr(fetch, "STALL_SECONDS", 8.0 if times(0, 1) else 3.0)
+    monkeypatch.setattr(fetch, "STALL_SECONDS", 8.0 if times(0, 0, 1) else 3.0)
     with serve(model_folder, hub_server.drip) as hub:
-        for name, value in online(hub, cache).items():
-            monkeypatch.setenv(name, str(value))
+        # First what is imported here: it reads the environment once, for all later tests.
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+        for name, value in online(hub, cache).items():
+            monkeypatch.setenv(name, str(value))
         with pytest.raises(EnvironmentFault, match=r"me/tiny@main.*nothing arrived for"):
             fetch.fetch_repository(SPEC)
     check_cache(cache, model_folder)
@@ -167,9 +171,11 @@ def test_no_network(nuwa: Run, work: Path, cache: Path) -> None:
             "no_proxy": None,
         },
     }
-    for what, environment in dead.items():
+    for environment in dead.values():
         environment |= {"HF_HUB_OFFLINE": "0", "HF_HUB_CACHE": str(cache)}
-        done = nuwa(*VERIFY, env=environment, timeout=15)
+    with ThreadPoolExecutor() as at_once:  # each of them waits for seconds
+        ends = at_once.map(lambda env: nuwa(*VERIFY, env=env, timeout=20), dead.values())
+    for what, done in zip(dead, ends, strict=True):
         done.check_refusal(5, "me/tiny@main")
         assert "HF_HUB_OFFLINE" in done.stderr, what
     done = nuwa(*VERIFY, env={"HF_HUB_CACHE": str(cache)})  # the tests run offline

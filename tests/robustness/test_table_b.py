@@ -27,7 +27,7 @@ def predict(name: str | Path, model: Path) -> tuple[str | Path, ...]:
 
 
 @pytest.mark.row("B1")
-def test_bombs(refuses: Refuses, work: Path, model_folder: Path) -> None:
+def test_bombs(refuses: Refuses, refuses_too: Refuses, work: Path, model_folder: Path) -> None:
     """Through the command those of which the size is known; all of them through the reader."""
     for name, content in bombs().items():
         (work / name).write_bytes(content)
@@ -36,7 +36,7 @@ def test_bombs(refuses: Refuses, work: Path, model_folder: Path) -> None:
     refuses(3, why, *predict("20000.png", model_folder))
     refuses(3, "9000x9000: too large", *predict("9000.png", model_folder))
     for name in ("strips.tif", "text.png", "65535.gif", "zero.png"):
-        refuses(3, name, *predict(name, model_folder))
+        (refuses if name == "text.png" else refuses_too)(3, name, *predict(name, model_folder))
     for name in sorted(path.name for path in work.iterdir()):
         with pytest.raises(InputError), alarm(5):
             read_picture(work / name)
@@ -47,7 +47,7 @@ def test_foreign_formats(refuses: Refuses, inside: Run, work: Path, model_folder
     for name, content in FOREIGN.items():
         (work / name).write_bytes(content())
         inside(*predict(name, model_folder)).check_refusal(3, name)
-    for name in ("a.eps", "a.psd", "a.avif"):
+    for name in ("a.eps", "a.avif"):
         done = refuses(3, name, *predict(name, model_folder))
         assert "png" in done.stderr
     os.rename(work / "a.eps", work / "b.png")  # content decides, not the name
@@ -166,7 +166,7 @@ def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     jpeg = encoded("JPEG", exif=exif)
     block = exif.tobytes()
     start, read = jpeg.index(block[6:20]) - 6, 0
-    for case in range(times(500, 20_000)):
+    for case in range(times(60, 500, 20_000)):
         luck = random.Random(case)
         content = bytearray(jpeg)
         for _ in range(luck.randint(1, 6)):
@@ -183,18 +183,19 @@ def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
 @pytest.mark.row("B6")
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
 def test_cut_pictures(tmp_path: Path, form: str) -> None:
-    """At every three-hundredth of the length: refused, or so late that all pixels are there."""
+    """At many places of the length: refused, or so late that all pixels are there."""
     whole = encoded(form, Image.fromarray(photo(48, 64)))
     path = tmp_path / "a"
     path.write_bytes(whole)
     expected = read_picture(path).pixels
-    for step in range(300):
-        path.write_bytes(whole[: len(whole) * step // 300])
+    steps = times(60, 300, 300)
+    for step in range(steps):
+        path.write_bytes(whole[: len(whole) * step // steps])
         try:
             picture = read_picture(path)
         except InputError:
             continue
-        assert step > 200, step
+        assert step > steps * 2 // 3, step
         assert (picture.pixels == expected).all(), step
 
 
@@ -212,7 +213,9 @@ def test_damaged_pictures_through_the_command(
 
 
 @pytest.mark.row("B7")
-def test_masks(refuses: Refuses, nuwa: Run, work: Path, model_folder: Path) -> None:
+def test_masks(
+    refuses: Refuses, refuses_too: Refuses, inside: Run, nuwa: Run, work: Path, model_folder: Path
+) -> None:
     Image.fromarray(photo(64, 64)).save(work / "a.png")
     half = np.zeros((64, 64), np.uint8)
     half[:32] = 255
@@ -232,15 +235,15 @@ def test_masks(refuses: Refuses, nuwa: Run, work: Path, model_folder: Path) -> N
         return (*words, "--model", model_folder)
 
     refuses(2, "is 48x32, the picture is 64x64", *edit("small"))
-    refuses(2, "white means repaint", *edit("black"))
-    refuses(2, "white means repaint", *edit("grey"))
+    refuses_too(2, "white means repaint", *edit("black"))
+    refuses_too(2, "white means repaint", *edit("grey"))
     for name in ("half", "clear", "full"):
-        assert nuwa(*edit(name)).status == 0, name
+        assert (nuwa if name == "half" else inside)(*edit(name)).status == 0, name
 
 
 @pytest.mark.row("B8")
 def test_what_is_no_regular_file(
-    refuses: Refuses, work: Path, tmp_path: Path, model_folder: Path
+    refuses: Refuses, refuses_too: Refuses, work: Path, tmp_path: Path, model_folder: Path
 ) -> None:
     (work / "folder.png").mkdir()
     (work / "empty.png").write_bytes(b"")
@@ -252,11 +255,13 @@ def test_what_is_no_regular_file(
     (work / "dangling.png").symlink_to("nowhere")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(work / "socket.png"))
-        for name in (
-            *("fifo.png", "empty.png", "socket.png", "loop.png", "dangling.png", "missing.png"),
-            *(tmp_path / "large.png", "/dev/null", "/dev/zero", "folder.png"),
-        ):
+        for name in ("fifo.png", tmp_path / "large.png", "/dev/zero"):
             refuses(3, str(name), *predict(name, model_folder))
+        for name in (
+            *("empty.png", "socket.png", "loop.png", "dangling.png", "missing.png"),
+            *("/dev/null", "folder.png"),
+        ):
+            refuses_too(3, name, *predict(name, model_folder))
 
 
 @pytest.mark.row("B8")

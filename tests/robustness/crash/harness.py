@@ -1,4 +1,4 @@
-"""Kill, starve and interrupt writers: `python harness.py MODE KIND COUNT SEED`; the counts as JSON.
+"""Kill, starve and interrupt a writer: `python harness.py KIND SEED MODE=COUNT …`; a line of JSON for each mode.
 
 A process of its own with few libraries, because forking it takes a millisecond, and forking a test run
 with torch in it many.
@@ -223,8 +223,11 @@ def lossy(bench: Bench, count: int, luck: random.Random) -> dict[str, Any]:
 
     os.fsync = noting_fsync
     os.replace, os.link, os.rename = map(publishing, (replace, link, rename))
-    for index in range(count):
-        bench.write(bench.folder, index % 2)
+    try:
+        for index in range(count):
+            bench.write(bench.folder, index % 2)
+    finally:
+        os.fsync, os.replace, os.link, os.rename = fsync, replace, link, rename
     return {
         "cases": state["published"],
         "torn": state["torn"],
@@ -235,17 +238,19 @@ def lossy(bench: Bench, count: int, luck: random.Random) -> dict[str, Any]:
 MODES = {"kill": kill, "full": full, "boundary": boundary, "lossy": lossy}
 
 
-def main(mode: str, kind: str, count: str, seed: str) -> None:
+def main(kind: str, seed: str, *campaigns: str) -> None:
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="nuwa-crash-", dir=fast))
-    try:
-        bench = Bench(WRITERS[kind], folder)
-        started = time.perf_counter()
-        result = MODES[mode](bench, int(count), random.Random(seed))
-        result["seconds"] = round(time.perf_counter() - started, 2)
-        print(json.dumps({"mode": mode, "kind": kind, **result}))  # noqa: T201
-    finally:
-        shutil.rmtree(folder)
+    for campaign in campaigns:
+        mode, _, count = campaign.partition("=")
+        folder = Path(tempfile.mkdtemp(prefix="nuwa-crash-", dir=fast))
+        try:
+            bench = Bench(WRITERS[kind], folder)
+            started = time.perf_counter()
+            result = MODES[mode](bench, int(count), random.Random(seed))
+            result["seconds"] = round(time.perf_counter() - started, 2)
+            print(json.dumps({"mode": mode, "kind": kind, **result}))  # noqa: T201
+        finally:
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Signals at random moments of a run: `python signals.py SIGNAL COUNT SEED MODEL FOLDER`; counts as JSON.
+"""Signals at random moments of a run: `python signals.py SEED MODEL FOLDER SIGNAL=COUNT …`; for each
+signal a line of JSON with its counts, after the lines that the runs print.
 
 The libraries and the model are loaded once; every case is a fork of this process that draws a picture and
 is signalled meanwhile, so that all moments of checking, loading, drawing and writing are hit. Moments of
@@ -46,13 +47,12 @@ def start(index: int, model: str, folder: Path) -> int:
         os._exit(status)
 
 
-def main(name: str, count: str, seed: str, model: str, given: str) -> None:
+def main(seed: str, model: str, given: str, *campaigns: str) -> None:
     from nuwa_cli.cli.app import run
 
     folder = Path(given) / "work"
     folder.mkdir()
     os.chdir(folder)
-    number = getattr(signal, name)
     usual = []
     for index in range(2 * len(FORMATS)):  # warm, then measured
         started = time.perf_counter()
@@ -60,18 +60,22 @@ def main(name: str, count: str, seed: str, model: str, given: str) -> None:
         usual.append(time.perf_counter() - started)
         clean(folder)
     luck = random.Random(seed)
-    found = {
-        "cases": 0,
-        "stopped": 0,
-        "wrong status": 0,
-        "torn": 0,
-        "left": 0,
-        "loud": 0,
-        "slow": 0,
-    }
-    for index in range(int(count)):
+    for campaign in campaigns:
+        name, _, count = campaign.partition("=")
+        found = disturb(name, int(count), luck, model, folder, usual[len(FORMATS) :])
+        print(json.dumps({"signal": name, **found}))  # noqa: T201
+
+
+def disturb(
+    name: str, count: int, luck: random.Random, model: str, folder: Path, usual: list[float]
+) -> dict[str, int]:
+    """One signal, many runs: how they ended, and what they left."""
+    number = getattr(signal, name)
+    kinds = ("cases", "stopped", "wrong status", "torn", "left", "loud", "slow")
+    found = dict.fromkeys(kinds, 0)
+    for index in range(count):
         pid = start(index, model, folder)
-        time.sleep(luck.uniform(0.002, 1.2 * usual[len(FORMATS) + index % len(FORMATS)]))
+        time.sleep(luck.uniform(0.002, 1.2 * usual[index % len(FORMATS)]))
         sent = time.perf_counter()
         os.kill(pid, number)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -84,7 +88,7 @@ def main(name: str, count: str, seed: str, model: str, given: str) -> None:
         found["loud"] += "Traceback" in said or said.count("\n") > 1 + (status == 0) * 3
         check(folder, status, found)
         clean(folder)
-    print(json.dumps(found))  # noqa: T201
+    return found
 
 
 def check(folder: Path, status: int, found: dict[str, int]) -> None:

@@ -332,7 +332,8 @@ def samples(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-@pytest.mark.parametrize("seed", range(2))
+# The other seed is slow: robustness/test_fuzzing.py tries thousands of a format.
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_damaged_files_give_an_array_or_one_line(tmp_path: Path, seed: int) -> None:
     (tmp_path / "good").mkdir()
     draw = random.Random(seed)

@@ -57,27 +57,26 @@ def _assert_cut_equals_whole(make: MakeStage, recipe: TrainRecipe, folder: Path)
     Run(make(recipe), folder / "whole").train()
     whole = _final(folder / "whole")
     for cut in range(1, recipe.steps):
-        run_dir = folder / f"cut-{cut}"
-        Run(make(recipe), run_dir).train(stop_at=cut)
-        Run(make(recipe), run_dir).train()
-        resumed = _final(run_dir)
-        assert resumed.keys() == whole.keys()
-        differing = [name for name in whole if not torch.equal(whole[name], resumed[name])]
-        assert not differing, f"cut at step {cut}: {differing[:3]}"
-        assert _logged_losses(run_dir) == _logged_losses(folder / "whole")
+        Run(make(recipe), folder / "cut").train(stop_at=cut)
+    Run(make(recipe), folder / "cut").train()
+    resumed = _final(folder / "cut")
+    assert resumed.keys() == whole.keys()
+    differing = [name for name in whole if not torch.equal(whole[name], resumed[name])]
+    assert not differing, differing[:3]
+    assert _logged_losses(folder / "cut") == _logged_losses(folder / "whole")
 
 
 def _logged_losses(run_dir: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (run_dir / "log.jsonl").read_text().splitlines()]
 
 
-def test_tokenizer_run_cut_at_any_step_is_the_whole_run(
+def test_tokenizer_run_cut_at_every_step_is_the_whole_run(
     source: SceneSource, tokenizer_recipe: TrainRecipe, tmp_path: Path
 ) -> None:
     _assert_cut_equals_whole(_make_tokenizer(source), tokenizer_recipe, tmp_path)
 
 
-def test_sketch_run_cut_at_any_step_is_the_whole_run(
+def test_sketch_run_cut_at_every_step_is_the_whole_run(
     source: SceneSource, sketch_recipe: TrainRecipe, tmp_path: Path
 ) -> None:
     _assert_cut_equals_whole(
@@ -85,7 +84,7 @@ def test_sketch_run_cut_at_any_step_is_the_whole_run(
     )
 
 
-def test_model_run_cut_at_any_step_is_the_whole_run(
+def test_model_run_cut_at_every_step_is_the_whole_run(
     source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe, tmp_path: Path
 ) -> None:
     _assert_cut_equals_whole(_make_model(source, text), model_recipe, tmp_path)
