@@ -11,6 +11,8 @@ from nuwa_cli.cli.batch import workers
 from nuwa_cli.cli.batch.agenda import Agenda, Planned
 from nuwa_cli.cli.batch.translation import Job
 from nuwa_cli.cli.batch.workers import workers_for
+from nuwa_cli.cli.work.inputs import read_moving
+from nuwa_cli.cli.work.output import Output
 from nuwa_cli.media.video import write_video
 from nuwa_cli.sketches.maps import colorize, read_sketches
 
@@ -62,3 +64,18 @@ def test_a_sketch_is_read_again_when_its_file_changed(tmp_path: Path) -> None:
         assert first is second and (first == number).all()
         with pytest.raises(ValueError, match="read-only"):
             first[0] = 0
+
+
+def test_a_clip_is_read_again_when_its_file_changed(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    for level in (40, 200):
+        write_video(path, [np.full((32, 32, 3), level, np.uint8)] * 3, 5, None, force=True)
+        first, second = (
+            read_moving(path, Output(as_json=False, quiet=True), fps=5, max_frames=3)
+            for _ in range(2)
+        )
+        assert first is second and abs(int(first.frames.mean()) - level) < 8
+        assert (
+            len(read_moving(path, Output(as_json=False, quiet=True), fps=5, max_frames=2).frames)
+            == 2
+        )

@@ -15,7 +15,6 @@ Transparent pixels (alpha below one half) are unpainted and read as `other`.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.media.reading import read_clip, read_picture
+from nuwa_cli.media.reading import read_clip, read_picture, version_of
 from nuwa_cli.sketches.palette import CLASS_ID, SKETCH_CLASSES
 
 ClassMap = np.ndarray[Any, np.dtype[np.uint8]]
@@ -74,10 +73,9 @@ def read_sketches(
 
     The last file is kept: a batch draws one sketch with many seeds. Raises InputError.
     """
-    state = os.stat(path) if path.is_file() else None
-    if state is None:  # a folder of frames, or nothing
+    version = version_of(path)
+    if version is None:
         return _read_clip(path, fps, max_frames, snap)
-    version = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
     return _read_once(path, version, fps, max_frames, snap)
 
 

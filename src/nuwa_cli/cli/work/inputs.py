@@ -6,6 +6,7 @@ through a callback of this module or of `prompt_input`, and these two ask `take_
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from nuwa_cli.media.reading import Clip, Picture
 
 _STDIN = "nuwa.stdin"  # in the context of a command: what reads it
+_KEPT = 64 << 20  # bytes of a clip that may stay in memory
 
 Source = dict[str, str]
 """name (without its folder) and sha256 of an input."""
@@ -76,11 +78,38 @@ def read_moving(
     start: float = 0.0,
     from_end: bool = False,
 ) -> Clip:
-    """Some frames of a clip, at `fps`; notes say what was converted. Raises InputError."""
+    """Some frames of a clip, at `fps`, not to be written to; notes say what was converted.
+
+    The last file is kept: in a batch one clip is often edited with many seeds. Raises InputError.
+    """
+    from nuwa_cli.media.reading import version_of
+
+    options = (fps, max_frames, start, from_end)
+    version = version_of(path)
+    clip = _read(path, *options) if version is None else _read_once(version, path, *options)
+    if clip.frames.nbytes > _KEPT:
+        _read_once.cache_clear()
+    _say(path, clip.notes, voice)
+    return clip
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(
+    _version: tuple[int, ...],
+    path: Path,
+    fps: float,
+    max_frames: int,
+    start: float,
+    from_end: bool,
+) -> Clip:
+    return _read(path, fps, max_frames, start, from_end)
+
+
+def _read(path: Path, fps: float, max_frames: int, start: float, from_end: bool) -> Clip:
     from nuwa_cli.media.reading import read_clip
 
     clip = read_clip(path, fps=fps, max_frames=max_frames, start=start, from_end=from_end)
-    _say(path, clip.notes, voice)
+    clip.frames.flags.writeable = False
     return clip
 
 
