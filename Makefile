@@ -34,7 +34,7 @@ demo: setup ## play golf on grass: out.mp4
 examples: setup ## every example, and examples/out/gallery.html
 	$(MAKE) -C examples
 
-test: setup ## the tests (under three minutes)
+test: setup ## the tests (three to four minutes on two cores)
 	$(BIN)/python -m pytest -n 2
 
 test-slow: setup ## the tests that `make test` leaves out
