@@ -295,7 +295,8 @@ def test_memory_of_a_real_run(nuwa: Run, work: Path, words: list[str]) -> None:
         [sys.executable, "-S", "-c", measure, program, *words, "-q"],
         cwd=work, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert expected == pytest.approx(int(found.stdout) * 1024, rel=0.15)
+    # How much of torch's libraries is mapped differs by 110 MB between installations.
+    assert expected == pytest.approx(int(found.stdout) * 1024, rel=0.3)
 
 
 def test_memory_that_runs_out_while_drawing(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
