@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nuwa_cli.errors import EnvironmentFault, OutputError
-from nuwa_cli.media.locks import is_taken
+from nuwa_cli.media.locks import take
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def open_to_append(
             raise OutputError(
                 f"{wording.what} '{path}': is not a regular file; choose another name"
             )
-        if is_taken(descriptor):
+        if take(descriptor) is False:
             raise EnvironmentFault(f"{wording.what} '{path}': {wording.busy}; wait for its end")
         try:
             yield file

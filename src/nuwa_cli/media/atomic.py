@@ -23,12 +23,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from nuwa_cli.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # a system without advisory locks: orphans are left for the user to see
-    fcntl = None  # type: ignore[assignment]
-
+from nuwa_cli.media.locks import HAS_LOCKS, take
 
 _live: dict[Path, int] = {}
 """Temporary files of unfinished outputs, and the process that writes each: a forked one has a copy
@@ -166,7 +161,7 @@ def _open_temporary(path: Path) -> Pending:
         _live[temporary] = os.getpid()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
-        if _take_lock(descriptor) is not False and _stands(temporary, descriptor):
+        if take(descriptor) is not False and _stands(temporary, descriptor):
             file = _CheckedFile(io.FileIO(descriptor, "w+b"))
             return Pending(temporary, cast("IO[bytes]", file), descriptor)
         os.close(descriptor)
@@ -190,7 +185,7 @@ def _temporary_prefix(path: Path) -> str:
 
 def _remove_orphans(path: Path) -> None:
     """Remove what a killed writer of this name left; a living one still holds its lock."""
-    if fcntl is None:
+    if not HAS_LOCKS:  # orphans are left for the user to see
         return
     prefix = _temporary_prefix(path)
     with os.scandir(path.parent) as entries:
@@ -199,23 +194,10 @@ def _remove_orphans(path: Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(orphan, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                if _take_lock(descriptor):
+                if take(descriptor):
                     os.unlink(orphan)
             finally:
                 os.close(descriptor)
-
-
-def _take_lock(descriptor: int) -> bool | None:
-    """Whether the lock is ours now; None where the system or its file system knows no locks."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def _keep_mode(pending: Pending, path: Path) -> None:

@@ -18,6 +18,8 @@ try:
 except ImportError:  # a system without advisory locks
     fcntl = None  # type: ignore[assignment]
 
+HAS_LOCKS = fcntl is not None
+
 
 class Lock:
     """A lock that is held until `release`, or until the process ends."""
@@ -32,17 +34,18 @@ class Lock:
             self._descriptor = -1
 
 
-def is_taken(descriptor: int) -> bool:
-    """Try to lock an open file: whether another process has it. Where there are no locks nobody has."""
+def take(descriptor: int) -> bool | None:
+    """Try to lock an open file: whether it is ours now; None where the system or its file system knows no
+    locks."""
     if fcntl is None:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
         return False
-    return False
+    except OSError:
+        return None
+    return True
 
 
 def hold(path: Path, what: str, advice: str = "wait for it, or choose another one") -> Lock:
@@ -55,17 +58,13 @@ def hold(path: Path, what: str, advice: str = "wait for it, or choose another on
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise OutputError(f"lock '{path}': {(error.strerror or '').lower()}; {advice}") from error
-    if fcntl is None:
-        return Lock(descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    is_ours = take(descriptor)
+    if is_ours is False:
         owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
         os.close(descriptor)
-        raise EnvironmentFault(f"{what}: in use by {owner}; {advice}") from None
-    except OSError:  # a file system without locks
-        return Lock(descriptor)
-    with contextlib.suppress(OSError):  # the lock is what counts, not who it says has it
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+        raise EnvironmentFault(f"{what}: in use by {owner}; {advice}")
+    if is_ours:
+        with contextlib.suppress(OSError):  # the lock is what counts, not who it says has it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
     return Lock(descriptor)
