@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +79,6 @@ def kind_of(path: Path) -> Literal["picture", "clip"]:
             return "clip" if is_animation(picture) else "picture"
     check_container(path)
     return "clip"
-
-
-def version_of(path: Path) -> tuple[int, ...] | None:
-    """What tells a file from what stands there after a change; None for anything but one whole file."""
-    if not path.is_file():
-        return None
-    state = os.stat(path)
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def read_clip(

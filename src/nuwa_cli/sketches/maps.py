@@ -14,7 +14,6 @@ Transparent pixels (alpha below one half) are unpainted and read as `other`.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.media.reading import read_clip, read_picture, version_of
+from nuwa_cli.media.last_read import last_read
+from nuwa_cli.media.reading import read_clip, read_picture
 from nuwa_cli.sketches.palette import CLASS_ID, SKETCH_CLASSES
 
 ClassMap = np.ndarray[Any, np.dtype[np.uint8]]
@@ -66,29 +66,18 @@ def read_sketch(path: Path, *, snap: bool = False) -> ClassMap:
     return classify(picture.pixels, picture.alpha, snap=snap, name=str(path))
 
 
+def _nbytes(sketches: tuple[ClassMap, float]) -> int:
+    return sketches[0].nbytes
+
+
+@last_read(_nbytes)
 def read_sketches(
     path: Path, *, fps: float | None = None, max_frames: int | None = None, snap: bool = False
 ) -> tuple[ClassMap, float]:
     """Read a painted clip as class ids (T, H, W), not to be written to, and its frames a second.
 
-    The last file is kept: a batch draws one sketch with many seeds. Raises InputError.
+    Raises InputError.
     """
-    version = version_of(path)
-    if version is None:
-        return _read_clip(path, fps, max_frames, snap)
-    return _read_once(path, version, fps, max_frames, snap)
-
-
-@functools.lru_cache(maxsize=1)
-def _read_once(
-    path: Path, _version: tuple[int, ...], fps: float | None, max_frames: int | None, snap: bool
-) -> tuple[ClassMap, float]:
-    return _read_clip(path, fps, max_frames, snap)
-
-
-def _read_clip(
-    path: Path, fps: float | None, max_frames: int | None, snap: bool
-) -> tuple[ClassMap, float]:
     clip = read_clip(path, fps=fps, max_frames=max_frames)
     maps = [
         classify(frame, snap=snap, name=f"{path}, frame {index}", largest=_LARGEST_CLIP)

@@ -15,10 +15,10 @@ from typing import Protocol
 from nuwa_cli.cli.batch.agenda import Agenda, Planned
 from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand
+from nuwa_cli.cli.forecast.plan import TOGETHER
 from nuwa_cli.errors import EnvironmentFault
 
 _MAX_WINDOW = 32
-_LEAST_WINDOW = 8  # like jobs share their steps up to here
 _SHARES = 2  # windows that each hand gets of what is ready, so that all end at about the same time
 _MAX_STILLBORN = 3  # hands in a row that died before they did anything
 
@@ -102,5 +102,5 @@ def spread(agenda: Agenda, office: Office, hands: Hands) -> None:
 
 def _size(agenda: Agenda, hands: Hands) -> int:
     ready = agenda.count_ready(_MAX_WINDOW * _SHARES * hands.count)
-    share = max(_LEAST_WINDOW, math.ceil(ready / (_SHARES * hands.count)))
+    share = max(TOGETHER, math.ceil(ready / (_SHARES * hands.count)))
     return max(1, min(share, math.ceil(ready / hands.count)))

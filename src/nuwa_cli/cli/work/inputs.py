@@ -6,7 +6,6 @@ through a callback of this module or of `prompt_input`, and these two ask `take_
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,12 +16,12 @@ import typer
 from nuwa_cli.cli.work.output import Output
 from nuwa_cli.cli.work.spool import STDIN, descriptor_of, piped
 from nuwa_cli.errors import InputError, UsageError
+from nuwa_cli.media.last_read import last_read
 
 if TYPE_CHECKING:
     from nuwa_cli.media.reading import Clip, Picture
 
 _STDIN = "nuwa.stdin"  # in the context of a command: what reads it
-_KEPT = 64 << 20  # bytes of a clip that may stay in memory
 
 Source = dict[str, str]
 """name (without its folder) and sha256 of an input."""
@@ -80,32 +79,19 @@ def read_moving(
 ) -> Clip:
     """Some frames of a clip, at `fps`, not to be written to; notes say what was converted.
 
-    The last file is kept: in a batch one clip is often edited with many seeds. Raises InputError.
+    Raises InputError.
     """
-    from nuwa_cli.media.reading import version_of
-
-    options = (fps, max_frames, start, from_end)
-    version = version_of(path)
-    clip = _read(path, *options) if version is None else _read_once(version, path, *options)
-    if clip.frames.nbytes > _KEPT:
-        _read_once.cache_clear()
+    clip = _read_frames(path, fps=fps, max_frames=max_frames, start=start, from_end=from_end)
     _say(path, clip.notes, voice)
     return clip
 
 
-@functools.lru_cache(maxsize=1)
-def _read_once(
-    _version: tuple[int, ...],
-    path: Path,
-    fps: float,
-    max_frames: int,
-    start: float,
-    from_end: bool,
-) -> Clip:
-    return _read(path, fps, max_frames, start, from_end)
+def _nbytes(clip: Clip) -> int:
+    return clip.frames.nbytes
 
 
-def _read(path: Path, fps: float, max_frames: int, start: float, from_end: bool) -> Clip:
+@last_read(_nbytes)
+def _read_frames(path: Path, *, fps: float, max_frames: int, start: float, from_end: bool) -> Clip:
     from nuwa_cli.media.reading import read_clip
 
     clip = read_clip(path, fps=fps, max_frames=max_frames, start=start, from_end=from_end)
