@@ -24,7 +24,7 @@ from nuwa_cli.errors import EnvironmentFault
 from nuwa_cli.hub.manifest import TRANSFORMER_NAME
 
 _MB = 1_000_000
-_LIBRARIES = 275 * _MB  # the interpreter with torch, numpy, av and pillow
+_LIBRARIES = 275 * _MB  # the interpreter with torch, numpy, av and pillow; 116 of them mapped files
 _PER_WAVE = 24 * _MB  # products of a decoder: once …
 _PER_WIDTH = 4.4 * _MB  # … and for each number of rows that a wave can have, in bfloat16
 _PER_WIDTH_EXACT = 1.0 * _MB  # the same in float32, whose kernels are not made to measure
