@@ -99,23 +99,23 @@ class VisibleSlots:
 
 
 class KVCache:
-    """Keys and values of every decoder layer: per layer (b, slots, 2, heads, c), BOS in slot 0.
+    """Keys and values of every decoder layer: per layer (2, b, heads, slots, c), BOS in slot 0.
 
-    Starts at zero rather than empty: hidden slots still enter a product with weight 0.
+    Starts at zero rather than empty: hidden slots still enter a product with weight 0. The slots of a head lie
+    together, because a wave reads all of them and writes few.
     """
 
     def __init__(self, batch_size: int, bos: list[Tensor], tables: SlotTables) -> None:
         self.layers = []
         for slot in bos:  # (2, heads, c)
-            ring = torch.zeros(
-                (batch_size, tables.num_slots, *slot.shape), dtype=slot.dtype, device=slot.device
-            )
-            ring[:, _BOS_SLOT] = slot
+            heads, width = slot.shape[1:]
+            ring = slot.new_zeros(2, batch_size, heads, tables.num_slots, width)
+            ring[:, :, :, _BOS_SLOT] = slot[:, None]
             self.layers.append(ring)
 
     def write(self, layer: int, slots: Tensor, keys_values: Tensor) -> None:
-        """Store (b, n, 2, heads, c) in some slots (n,) of one layer."""
-        self.layers[layer].index_copy_(1, slots, keys_values)
+        """Store (2, b, heads, n, c) in some slots (n,) of one layer."""
+        self.layers[layer].index_copy_(3, slots, keys_values)
 
     @property
     def num_bytes(self) -> int:

@@ -201,19 +201,18 @@ def write_tokens(decoder: Decoder, wave: Wave, tokens: Tensor, state: DecodeStat
     rotary = (state.frames.cos[rows], state.frames.sin[rows])
     modulated = block.modulate(content, shift, scale)
     keys, values = block.attention.project_content(modulated, rotary, items=state.items)
-    keys_values = torch.stack((keys, values), dim=1).permute(0, 3, 1, 2, 4)
-    state.cache.write(0, state.tables.slots(wave.coords), keys_values)
+    state.cache.write(0, state.tables.slots(wave.coords), torch.stack((keys, values)))
 
 
 def _project(
     attention: SelfAttention, x: Tensor, cos: Tensor, sin: Tensor, items: int
 ) -> tuple[Tensor, Tensor]:
-    """Turned queries (b, n, heads, c), turned keys with values (b, n, 2, heads, c)."""
+    """Turned queries (b, n, heads, c), turned keys with values (2, b, heads, n, c)."""
     qkv = split_heads(joint_linear(attention.qkv, x, items), 3, attention.num_heads)
     turning = qkv[:, :, :2]
     swapped = turning.roll(turning.shape[-1] // 2, dims=-1)
     turning.mul_(cos).addcmul_(swapped, sin)
-    return qkv[:, :, 0], qkv[:, :, 1:]
+    return qkv[:, :, 0], qkv[:, :, 1:].permute(2, 0, 3, 1, 4)
 
 
 def _look_up(visible: VisibleSlots, rows: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -231,8 +230,8 @@ def _attend_ring(q: Tensor, ring: Tensor, seen: tuple[Tensor | None, Tensor]) ->
     """3DNA against the ring: (b, n, heads, c) → (b, n, d)."""
     index, mask = seen
     if index is not None:
-        ring = ring.index_select(1, index)
-    keys, values = ring[:, :, 0].transpose(1, 2), ring[:, :, 1].transpose(1, 2)
+        ring = ring.index_select(3, index)
+    keys, values = ring
     attended = F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=mask)
     return attended.transpose(1, 2).flatten(2)
 
