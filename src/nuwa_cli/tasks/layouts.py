@@ -195,6 +195,7 @@ class _Explanation:
         self.grid = GridShape(1, plan.grid.height, plan.grid.width)
         self.is_known = known >= 0
         self.tokens = _filled(known)
+        self.scores: dict[bytes, Tensor] = {}  # by layout: many boxes cover the same cells
 
     def best(self, candidates: Tensor) -> Tensor:
         """Of first boxes, bins (k, 5), the likeliest, refined: (1, 5)."""
@@ -218,11 +219,17 @@ class _Explanation:
     def log_likelihood(self, bins: Tensor) -> Tensor:
         """Log-probability of the known tokens under each first box: (k, 5) → (k,), in nats."""
         boxes, present = from_bins(bins[:, 1:])[:, None], bins[:, :1] > 0
-        condition = Condition(
-            text=self.text.expand(len(bins), -1), layout=rasterize(boxes, present, self.grid)
-        )
-        losses = _token_losses(self.model, self.tokens, condition)
-        return -(losses * self.is_known).sum(dim=(1, 2, 3))
+        layouts = rasterize(boxes, present, self.grid)
+        names = [layout.cpu().numpy().tobytes() for layout in layouts]
+        new = {name: row for row, name in enumerate(names) if name not in self.scores}
+        if new:
+            condition = Condition(
+                text=self.text.expand(len(new), -1), layout=layouts[list(new.values())]
+            )
+            losses = _token_losses(self.model, self.tokens, condition)
+            scores = -(losses * self.is_known).sum(dim=(1, 2, 3))
+            self.scores.update(zip(new, scores, strict=True))
+        return torch.stack([self.scores[name] for name in names])
 
 
 def _token_losses(model: Nuwa, target: Tensor, condition: Condition) -> Tensor:
