@@ -11,6 +11,8 @@ float32 sum. Here all terms cancel in pairs, and what is left is rounding alone.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,18 +49,27 @@ def _apart(x: Tensor, weight: Tensor, bias: Tensor | None, items: int) -> Tensor
 
 def _is_exact(x: Tensor, weight: Tensor, bias: Tensor | None, items: int) -> bool:
     """Whether a product of these shapes gives each item what it gets alone."""
-    generator = torch.Generator().manual_seed(0)
-    pairs = (x.shape[-1] + 1) // 2
-    order = torch.randperm(2 * pairs, generator=generator)[: x.shape[-1]]
-
-    def trial(shape: torch.Size, sign: float) -> Tensor:
-        half = torch.randn(*shape[:-1], pairs, generator=generator)
-        return torch.cat((half, sign * half), dim=-1)[..., order].to(x.device, x.dtype)
-
-    rows, columns = trial(x.shape, 1.0), trial(weight.shape, -1.0)
+    rows, columns = _trial(x.shape, sign=1).to(x), _trial_weight(weight.shape).to(weight)
     if bias is not None:  # as small as what is left, or it would hide that
-        bias = torch.randn(bias.shape, generator=generator).to(bias) * _LEFT
+        bias = torch.randn(bias.shape, generator=_generator(2)).to(bias) * _LEFT
     return torch.equal(F.linear(rows, columns, bias), _apart(rows, columns, bias, items))
+
+
+@functools.lru_cache(maxsize=16)
+def _trial_weight(shape: torch.Size) -> Tensor:
+    return _trial(shape, sign=-1)
+
+
+def _trial(shape: torch.Size, *, sign: int) -> Tensor:
+    """Numbers whose products with those of the other sign cancel in pairs."""
+    pairs = (shape[-1] + 1) // 2
+    order = torch.randperm(2 * pairs, generator=_generator(0))[: shape[-1]]
+    half = torch.randn(*shape[:-1], pairs, generator=_generator(sign))
+    return torch.cat((half, sign * half), dim=-1)[..., order]
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
