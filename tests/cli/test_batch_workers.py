@@ -19,7 +19,6 @@ from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand
 from nuwa_cli.cli.batch.spreading import Event, spread
 from nuwa_cli.cli.batch.translation import Job
-from nuwa_cli.cli.batch.workers import threads_of_each
 from nuwa_cli.errors import EnvironmentFault
 
 Run = Callable[..., Any]
@@ -33,8 +32,14 @@ JOBS = [
 ]  # fmt: skip
 
 
-def children_of(process: subprocess.Popen[bytes]) -> list[int]:
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """They are in sessions of their own; their parent, which imports for them, is not."""
+    found = [pid for child in children_of(process.pid) for pid in children_of(child)]
+    return [pid for pid in found if os.getsid(pid) == pid]
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(word) for word in path.read_text().split()]
 
 
@@ -45,7 +50,7 @@ def test_two_workers_one_of_which_dies(
     write_jobs(work, JOBS)
     process = start(command, work, model_folder, "--workers", "2")
     wait_for(process, lambda: bool(results_of(work)))
-    first = children_of(process)
+    first = workers_of(process)
     assert len(first) == 2
     os.kill(first[0], signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=300)
@@ -70,8 +75,8 @@ def test_workers_end_with_their_master(
     """None goes on writing beside the next run."""
     write_jobs(work, JOBS)
     process = start(command, work, model_folder, "--workers", "2")
-    wait_for(process, lambda: len(children_of(process)) == 2)
-    children = children_of(process)
+    wait_for(process, lambda: len(workers_of(process)) == 2)
+    children = workers_of(process)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == status
@@ -87,13 +92,6 @@ def is_alive(number: int) -> bool:
         return ") Z " not in Path(f"/proc/{number}/stat").read_text()
     except OSError:
         return False
-
-
-def test_failures_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    assert [threads_of_each(count) for count in (1, 2, 3, 16)] == [8, 4, 2, 1]
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert threads_of_each(1) >= threads_of_each(2) >= 1
 
 
 def plan(number: int, *needs: int) -> Planned:

@@ -1,7 +1,7 @@
-"""A worker process: lists of jobs come in on stdin, outcomes go out on stdout, a line each.
+"""A worker process: lists of jobs come in, outcomes go out, JSON each.
 
-Whatever else is printed goes to stderr. When stdin ends, its master is gone: a worker that is drawing then
-stops as at SIGTERM, so that it does not write files beside a batch that is resumed.
+What it prints goes to stderr. When nothing can come in any more its master is gone: a worker that is drawing
+then stops as at SIGTERM, so that it does not write files beside a batch that is resumed.
 """
 
 from __future__ import annotations
@@ -13,58 +13,52 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 
 from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand, perform
 from nuwa_cli.cli.main_errors import exit_status, termination_signals
 
 
-def main() -> int:
-    """Do jobs until stdin ends; the exit status."""
-    output = os.dup(1)
+def work(master: Connection, environment: Mapping[str, str]) -> None:
+    """Do jobs until the other end closes, and leave with the exit status.
+
+    `environment`: of the master, which may have changed since the process came into being.
+    """
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C reaches the master alone, which then ends its workers
+    os.environ.clear()
+    os.environ.update(environment)
     os.dup2(2, 1)
     try:
         with termination_signals():
-            _serve(output)
+            _serve(master)
     except BaseException as error:
-        return exit_status(error, ["batch", "worker"])
-    return 0
+        sys.exit(exit_status(error, ["batch", "worker"]))
 
 
-def _serve(output: int) -> None:
-    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+def _serve(master: Connection) -> None:
+    messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     received = finished = 0
 
     def read() -> None:
         nonlocal received
-        for line in sys.stdin.buffer:
-            received += 1
-            lines.put(line)
-        lines.put(None)
+        try:
+            while True:
+                message = master.recv_bytes()
+                received += 1
+                messages.put(message)
+        except (EOFError, OSError):
+            messages.put(None)
         if received > finished:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def tell(errand: Errand, outcome: Outcome) -> None:
-        line = json.dumps({"number": errand.number, "outcome": dataclasses.asdict(outcome)})
-        content = line.encode() + b"\n"
-        while content:
-            content = content[os.write(output, content) :]
+        found = {"number": errand.number, "outcome": dataclasses.asdict(outcome)}
+        master.send_bytes(json.dumps(found).encode())
 
     threading.Thread(target=read, daemon=True).start()
-    _get_ready()
-    while (line := lines.get()) is not None:
-        perform([Errand.from_json(found) for found in json.loads(line)], tell)
+    while (message := messages.get()) is not None:
+        perform([Errand.from_json(found) for found in json.loads(message)], tell)
         finished += 1
-
-
-def _get_ready() -> None:
-    """Import what every job needs, which takes longer than a picture."""
-    import nuwa_cli.api.engine
-    import nuwa_cli.cli.app
-    import nuwa_cli.cli.work.drawing  # noqa: F401
-
-
-if __name__ == "__main__":
-    status = main()
-    sys.stderr.flush()
-    os._exit(status)  # nothing is left to be done, and to take torch down is half a second

@@ -1,8 +1,8 @@
-"""Worker processes: this program again, fed with jobs through a pipe.
+"""Worker processes of this machine, fed with jobs through a pipe.
 
-Each runs `nuwa_cli.cli.batch.worker`, in a session of its own, so that Ctrl-C reaches this process alone,
-which then ends them. All start at once, and get ready while the jobs are still being checked. Threads are
-shared out among them.
+They are forked from one process that has imported torch, which takes longer than a picture, and does so while
+the jobs are still being checked. Each is in a session of its own, so that Ctrl-C reaches the master alone,
+which then ends them. Where a system cannot fork like that, each worker imports for itself.
 """
 
 from __future__ import annotations
@@ -10,27 +10,30 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import multiprocessing
 import os
-import selectors
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from multiprocessing import connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from types import TracebackType
 from typing import Self
 
 from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand
 from nuwa_cli.cli.batch.spreading import Event
+from nuwa_cli.cli.batch.worker import work
 from nuwa_cli.cli.forecast.free_memory import available_memory
 from nuwa_cli.errors import EnvironmentFault
 
 _PATIENCE = 5.0  # seconds to end in
-_CHUNK = 1 << 16
 _JOBS_OF_EACH = 8  # less is drawn by one process before another has started
 _MEMORY_OF_EACH = 1 << 30  # bytes
-_MODULE = "nuwa_cli.cli.batch.worker"
+_NURSERY = "nuwa_cli.cli.batch.nursery"
+
+_Context = ForkServerContext | SpawnContext
 
 
 class Workers:
@@ -41,11 +44,13 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._processes: dict[int, _Process] = {}
-        self._selector = selectors.DefaultSelector()
+        self._context: _Context = multiprocessing.get_context("spawn")
 
     def __enter__(self) -> Self:
-        for hand in range(self.count):
-            self._start(hand)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # it needs a folder for temporary files
+                _prepare_nursery()
+                self._context = multiprocessing.get_context("forkserver")
         return self
 
     def __exit__(
@@ -59,37 +64,44 @@ class Workers:
             process.end()
         for process in processes:
             process.wait()
-        self._selector.close()
 
     def give(self, hand: int, errands: Sequence[Errand]) -> None:
-        """Hand over jobs; a dead process is started again first. Raises EnvironmentFault."""
-        process = self._processes.get(hand) or self._start(hand)
-        process.send([dataclasses.asdict(errand) for errand in errands])
+        """Hand over jobs; a process that is dead, or never lived, is started first. Raises EnvironmentFault."""
+        if hand not in self._processes:
+            self._processes[hand] = _Process(self._context)
+        self._processes[hand].send([dataclasses.asdict(errand) for errand in errands])
 
     def wait(self) -> list[Event]:
         """What happened next, at least one event."""
-        events: list[Event] = []
-        while not events:
-            for key, _ in self._selector.select():
-                events += self._read(key.data)
-        return events
-
-    def _start(self, hand: int) -> _Process:
-        process = self._processes[hand] = _Process(threads_of_each(self.count))
-        self._selector.register(process.output, selectors.EVENT_READ, hand)
-        return process
+        ready = connection.wait([process.master for process in self._processes.values()])
+        hands = [hand for hand, process in self._processes.items() if process.master in ready]
+        return [event for hand in hands for event in self._read(hand)]
 
     def _read(self, hand: int) -> Iterator[Event]:
         process = self._processes[hand]
-        content = os.read(process.output, _CHUNK)
-        if content:
-            for line in process.lines(content):
-                found = json.loads(line)
-                yield Event(hand, found["number"], Outcome(**found["outcome"]))
-            return
-        self._selector.unregister(process.output)
-        del self._processes[hand]
-        yield Event(hand, death=process.wait())
+        try:
+            found = json.loads(process.master.recv_bytes())
+        except (EOFError, OSError):
+            del self._processes[hand]
+            yield Event(hand, death=process.wait())
+        else:
+            yield Event(hand, found["number"], Outcome(**found["outcome"]))
+
+
+def _prepare_nursery() -> None:
+    """Start the process that workers are forked from, and do not wait for it. Raises OSError."""
+    from multiprocessing import forkserver
+
+    forkserver.set_forkserver_preload([_NURSERY])
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"  # what is imported does not lie in the user's folder
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def workers_for(jobs: int, device: str) -> int:
@@ -107,14 +119,6 @@ def _may_have_gpu() -> bool:
     return os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
 
 
-def threads_of_each(count: int) -> int:
-    """How many threads each of `count` processes gets."""
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    if allowed.isdecimal() and int(allowed):
-        return max(1, int(allowed) // count)
-    return max(1, _cores() // count)
-
-
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
@@ -123,51 +127,36 @@ def _cores() -> int:
 
 
 class _Process:
-    def __init__(self, threads: int) -> None:
+    def __init__(self, context: _Context) -> None:
+        self.master, worker = context.Pipe()
+        self._process = context.Process(
+            target=work, args=(worker, dict(os.environ)), name="nuwa worker", daemon=True
+        )
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-                start_new_session=True,
-            )
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            self._process.start()
+        except (OSError, EOFError) as error:
+            why = (getattr(error, "strerror", None) or "did not start").lower()
             raise EnvironmentFault(f"worker: {why}; give fewer --workers") from error
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._stdin = self._process.stdin
-        self.output = self._process.stdout.fileno()
-        self._rest = b""
+        worker.close()
 
     def send(self, errands: Sequence[dict[str, object]]) -> None:
-        # A dead reader is noticed where its output ends.
-        with contextlib.suppress(BrokenPipeError):
-            self._stdin.write(json.dumps(errands).encode() + b"\n")
-            self._stdin.flush()
-
-    def lines(self, content: bytes) -> list[bytes]:
-        """The lines that are complete now."""
-        *whole, self._rest = (self._rest + content).split(b"\n")
-        return whole
+        # A dead reader is noticed where what it says ends.
+        with contextlib.suppress(OSError):
+            self.master.send_bytes(json.dumps(errands).encode())
 
     def end(self) -> None:
-        with contextlib.suppress(OSError):
-            self._stdin.close()
+        self.master.close()
         with contextlib.suppress(OSError):
             self._process.terminate()
 
     def wait(self) -> str:
         """Wait for its end, and say how it was."""
-        with contextlib.suppress(OSError):
-            self._stdin.close()
-        try:
-            status = self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
+        self.master.close()
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
             self._process.kill()
-            status = self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            self._process.join()
+        status = self._process.exitcode or 0
         if status < 0:
             return f"was ended by {signal.Signals(-status).name}"
         return f"ended with status {status}"
