@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent / "robustness"))
 pytest_plugins = [
@@ -38,21 +35,6 @@ def isolated_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("NUWA_") and name != "NUWA_CASES":
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_command_tree() -> Iterator[None]:
-    """Typer builds all commands anew for every command line, which takes longer than most tests of one."""
-    make = typer.main.get_command
-    known = functools.cache(make)
-
-    def get_command(app: typer.Typer) -> object:
-        is_asked = "_NUWA_COMPLETE" in os.environ  # by a shell; answering changes the tree
-        return make(app) if is_asked else known(app)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typer.main, "get_command", get_command)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -128,16 +128,15 @@ def test_files_are_written_by_the_one_writer() -> None:
 
 def commands() -> list[list[str]]:
     """Every command line that can end in --help, from the program itself."""
-    import typer
 
-    from nuwa_cli.cli.app import app
+    from nuwa_cli.cli.app import parser
 
     def walk(command: object, path: list[str]) -> Iterator[list[str]]:
         yield path
         for name, child in getattr(command, "commands", {}).items():
             yield from walk(child, [*path, name])
 
-    return list(walk(typer.main.get_command(app), []))
+    return list(walk(parser(), []))
 
 
 def test_help_is_light() -> None:
@@ -174,11 +173,10 @@ def test_help_is_fast() -> None:
 
 @pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words) or "nuwa")
 def test_help_begins_with_a_runnable_line(words: list[str]) -> None:
-    import typer
 
-    from nuwa_cli.cli.app import app
+    from nuwa_cli.cli.app import parser
 
-    command: object = typer.main.get_command(app)
+    command: object = parser()
     for word in words:
         command = command.commands[word]  # type: ignore[attr-defined]
     text = getattr(command, "help", "") or ""
@@ -188,9 +186,8 @@ def test_help_begins_with_a_runnable_line(words: list[str]) -> None:
 
 def test_every_option_is_documented_and_used() -> None:
     """Every parameter has a help line, and its name occurs in the code behind the command."""
-    import typer
 
-    from nuwa_cli.cli.app import app
+    from nuwa_cli.cli.app import parser
 
     code = "\n".join(path.read_text("utf-8") for path in FILES if part_of(path) == "cli")
     uses = Counter(re.findall(r"\w+", code))
@@ -207,4 +204,4 @@ def test_every_option_is_documented_and_used() -> None:
         for name, child in getattr(command, "commands", {}).items():
             yield from walk(child, f"{path} {name}")
 
-    assert not list(walk(typer.main.get_command(app), "nuwa"))
+    assert not list(walk(parser(), "nuwa"))

@@ -177,11 +177,10 @@ def commands(group: Any) -> Iterator[Any]:
 
 def test_no_option_that_names_a_file_can_be_set() -> None:
     """By the type of every option of the program, not by a list that somebody forgets."""
-    import typer
 
-    from nuwa_cli.cli.app import app
+    from nuwa_cli.cli.app import parser
 
-    group = typer.main.get_command(app)
+    group = parser()
     seen = 0
     for command in commands(group):
         callback = getattr(command, "callback", None)

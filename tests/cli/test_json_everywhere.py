@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from nuwa_cli.cli.app import app
+from nuwa_cli.cli.app import parser
 from nuwa_cli.cli.work.options import VoiceOptions
 from nuwa_cli.cli.work.training import Narrator
 
@@ -31,7 +30,7 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any
 def test_every_command_has_json() -> None:
     without = {
         words
-        for words, command in leaves(typer.main.get_command(app))
+        for words, command in leaves(parser())
         if not any("--json" in parameter.opts for parameter in command.params)
     }
     assert without == FOR_EYES

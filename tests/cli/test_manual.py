@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from nuwa_cli import errors
-from nuwa_cli.cli.app import app
+from nuwa_cli.cli.app import parser
 from nuwa_cli.cli.manual.markdown import markdown_page
 from nuwa_cli.cli.manual.pages import EXIT_STATUSES, Page, pages_of
 from nuwa_cli.cli.manual.roff import roff_book, roff_page
@@ -26,7 +25,7 @@ DATE = "2026-11-23"
 
 @pytest.fixture(scope="module")
 def command() -> Any:
-    return typer.main.get_command(app)
+    return parser()
 
 
 @pytest.fixture(scope="module")

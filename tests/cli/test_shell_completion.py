@@ -14,7 +14,7 @@ import pytest
 import typer
 from terminals import shell_on, terminal
 
-from nuwa_cli.cli.app import app
+from nuwa_cli.cli.app import app, parser
 from nuwa_cli.cli.manual.completion import ASK, SCRIPTS, machinery, prepare
 from nuwa_cli.cli.manual.completion_values import values_of
 from nuwa_cli.cli.manual.tree import walk
@@ -66,7 +66,7 @@ def asked() -> Asked:
 def test_commands_with_their_help(asked: Asked) -> None:
     lines = asked.lines("")
     names = [value for _, value, _ in lines]
-    assert names == list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert names == list(parser().commands)  # type: ignore[attr-defined]
     assert all(kind == "plain" and text for kind, _, text in lines)
     assert asked.words("sketch2") == ["sketch2img", "sketch2vid"]
     assert {"list", "verify"} <= set(asked.words("models", ""))
@@ -128,7 +128,7 @@ def test_presets_of_the_files_here(
 def test_every_path_completes_to_something() -> None:
     nothing = [
         (node.words, parameter.name)
-        for node in walk(typer.main.get_command(app))
+        for node in walk(parser())
         for parameter in node.command.params
         if "path" in str(getattr(parameter.type_descriptor, "annotation", "")).lower()
         and not values_of(node.words, parameter)

@@ -23,9 +23,9 @@ from nuwa_cli.api.orders import Order
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.devices import pick_device, pick_dtype
-from nuwa_cli.errors import InputError, UsageError
+from nuwa_cli.errors import UsageError
 from nuwa_cli.hub.catalog import DEFAULT_MODEL, find_model
-from nuwa_cli.hub.model_dir import LoadedModel, ModelConfig, load_model
+from nuwa_cli.hub.model_dir import LoadedModel, load_model
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
 from nuwa_cli.ops.nearby import BACKENDS, Backend
@@ -202,7 +202,7 @@ class Engine:
         given = order.given or Given()
         is_video = TASKS[order.task].kind == "video"
         if given.sketch is not None:
-            require_sketches(config)
+            config.require_sketches()
         fitted = fit_given(
             given,
             config.tokenizer.image_size,
@@ -277,12 +277,3 @@ class Engine:
             why = f"model '{name}' has no re-ranker" if prompt else "there is no prompt to judge by"
             raise UsageError(f"best-of '{best_of}': {why}; leave --best-of out")
         return 1
-
-
-def require_sketches(config: ModelConfig) -> None:
-    """Raise InputError, naming the model, unless it reads sketches."""
-    if config.sketch_tokenizer is None:
-        raise InputError(
-            f"model '{config.name}': reads no sketches, it has no sketch tokenizer; "
-            "choose another --model"
-        )

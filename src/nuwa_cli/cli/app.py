@@ -6,9 +6,10 @@ commands import what they need when they run.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,15 +129,23 @@ for command in (
 make_light(app)
 
 
+@functools.cache
+def parser() -> Any:
+    """All commands as the parser has them, not to be changed: to make them takes longer than to run most."""
+    return typer.main.get_command(app)
+
+
 def run(argv: list[str]) -> int:
     """Run one command line and return the exit status; never raises."""
     settings = NO_SETTINGS
     try:
         with termination_signals():
             prepare_streams()
-            command = typer.main.get_command(app)
             if "_NUWA_COMPLETE" in os.environ:  # a shell asks what may come next
+                command = typer.main.get_command(app)
                 completion.prepare(command)
+            else:
+                command = parser()
             settings = load_settings(command, argv)
             status = command.main(
                 args=settings.argv,

@@ -48,6 +48,14 @@ class ModelConfig:
     defaults: SamplingConfig
     best_of: int = 1
 
+    def require_sketches(self) -> None:
+        """Raise InputError, naming the model, unless it reads sketches."""
+        if self.sketch_tokenizer is None:
+            raise InputError(
+                f"model '{self.name}': reads no sketches, it has no sketch tokenizer; "
+                "choose another --model"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         document = {
             "format_version": FORMAT_VERSION,

@@ -37,14 +37,11 @@ class Command:
 @functools.cache
 def commands() -> dict[str, Command]:
     """Every command that a job can be."""
-    import typer
+    from nuwa_cli.cli.app import app, parser
 
-    from nuwa_cli.cli.app import app
-
-    root: Any = typer.main.get_command(app)
     functions = {info.name or info.callback.__name__: info.callback for info in _registered(app)}
     found = {}
-    for name, command in root.commands.items():
+    for name, command in parser().commands.items():
         names = {parameter.name for parameter in getattr(command, "params", ())}
         if names >= _DRAWS:
             found[name] = _command(name, command, functions[name])

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nuwa_cli.cli.batch.manifest import Outcome
-from nuwa_cli.cli.batch.running import Errand, perform, root
+from nuwa_cli.cli.batch.running import Errand, perform
 from nuwa_cli.errors import InputError, OutputError
 from nuwa_cli.media.atomic import make_folder, write_bytes
 from nuwa_cli.media.naming import is_sequence
@@ -173,10 +173,11 @@ def do_parcel(parcel: Parcel) -> Delivery:
 
 def _with_settings(argv: tuple[str, ...]) -> list[str]:
     """A command line with the settings of this machine's files and variables written out."""
+    from nuwa_cli.cli.app import parser
     from nuwa_cli.cli.settings.files import load_settings
     from nuwa_cli.cli.settings.names import is_on
 
-    loaded = load_settings(root(), argv)
+    loaded = load_settings(parser(), argv)
     options = []
     for key, value in loaded.values.items():
         setting = loaded.settings[key]

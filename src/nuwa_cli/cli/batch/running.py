@@ -9,7 +9,6 @@ nothing of one job reaches another.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -134,30 +133,21 @@ def call(argv: Sequence[str]) -> None:
     are the caller's."""
     import typer
 
+    from nuwa_cli.cli.app import parser
     from nuwa_cli.cli.settings.files import NO_SETTINGS, load_settings
 
     settings = NO_SETTINGS
     try:
-        settings = load_settings(root(), argv)
+        settings = load_settings(parser(), argv)
         defaults = settings.default_map
-        with root().make_context("nuwa", list(settings.argv), default_map=defaults) as context:
-            root().invoke(context)
+        with parser().make_context("nuwa", list(settings.argv), default_map=defaults) as context:
+            parser().invoke(context)
     except typer.Exit as leave:
         if leave.exit_code:
             raise InputError(f"{argv[0]}: ended with status {leave.exit_code}") from leave
     except Exception as error:
         settings.blame(error)
         raise
-
-
-@functools.cache
-def root() -> Any:
-    """The parser of the whole program."""
-    import typer
-
-    from nuwa_cli.cli.app import app
-
-    return typer.main.get_command(app)
 
 
 def _prepare(errand: Errand) -> Prepared:

@@ -189,20 +189,14 @@ def _folders(problems: list[str]) -> Facts:
 
 
 def _config() -> Facts:
+    from nuwa_cli.cli.app import parser
     from nuwa_cli.cli.settings.layers import read_layers
     from nuwa_cli.cli.settings.names import all_commands
     from nuwa_cli.cli.settings.sources import places
 
-    group = typer.main.get_command(_whole_app())
-    read_layers(all_commands(group))
+    read_layers(all_commands(parser()))
     found = [f"{place.rank} file" for place in places() if place.state == "found"]
     return {"files": found or None}
-
-
-def _whole_app() -> typer.Typer:
-    from nuwa_cli.cli.app import app
-
-    return app
 
 
 def _calibration() -> Facts:

@@ -72,12 +72,11 @@ def sketch2img(
     work = Work("sketch2img", [prompt], output, sampling, model)
 
     from nuwa_cli.api import Given
-    from nuwa_cli.api.engine import require_sketches
     from nuwa_cli.sketches.maps import read_sketch
 
     classes = read_sketch(sketch, snap=snap)
     config = work.config()
-    require_sketches(config)
+    config.require_sketches()
     given = Given(sketch=classes[None], fit=fit.fit, sources=(source_of(sketch),))
     if fit.strict_size:
         check_size(given, config.tokenizer.image_size)
@@ -110,7 +109,6 @@ def sketch2vid(
     config = work.config()
 
     from nuwa_cli.api import Given
-    from nuwa_cli.api.engine import require_sketches
     from nuwa_cli.media.reading import kind_of
     from nuwa_cli.sketches.maps import read_sketches
 
@@ -128,7 +126,7 @@ def sketch2vid(
     else:
         speed = clip.fps or config.fps
         classes, _ = read_sketches(sketch, fps=speed, max_frames=clip.frames, snap=snap)
-    require_sketches(config)
+    config.require_sketches()
     given = Given(sketch=classes, fit=fit.fit, sources=tuple(sources))
     if fit.strict_size:
         check_size(given, config.tokenizer.image_size)

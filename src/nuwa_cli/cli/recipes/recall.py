@@ -19,8 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import typer
-
 from nuwa_cli.cli.batch.variants import expand_prompts, literal
 from nuwa_cli.cli.recipes.old_recipes import old_arguments
 from nuwa_cli.cli.work.options import OutputOptions
@@ -135,24 +133,20 @@ def prerequisites(command: str, values: Mapping[str, Any], model: str) -> list[P
     return list(dict.fromkeys(files))
 
 
-@cache
-def command_tree() -> Any:
-    """All commands, as the parser has built them."""
-    from nuwa_cli.cli.app import app
-
-    return typer.main.get_command(app)
-
-
 def takes_model(command: str) -> bool:
     """Whether a command works with a model."""
-    found = command_tree().commands.get(command)
+    from nuwa_cli.cli.app import parser
+
+    found = parser().commands.get(command)
     return found is not None and any(p.name == "model" for p in found.params)
 
 
 @cache
 def parameters_of(command: str) -> dict[str, Parameter]:
     """The recorded parameters of a command that leaves recipes, in their order; empty for all others."""
-    found = command_tree().commands.get(command)
+    from nuwa_cli.cli.app import parser
+
+    found = parser().commands.get(command)
     if found is None or not {"no_metadata", SEED} <= {p.name for p in found.params}:
         return {}
     hints = _hints_of(command)

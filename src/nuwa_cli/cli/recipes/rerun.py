@@ -16,7 +16,6 @@ from nuwa_cli.cli.recipes.comparison import Comparison, compare
 from nuwa_cli.cli.recipes.recall import (
     arguments_of,
     argv_of,
-    command_tree,
     file_arguments,
     parameters_of,
     takes_model,
@@ -212,6 +211,7 @@ class Rerun:
         *more: str,
         refusal: type[NuwaError] = InputError,
     ) -> Captured:
+        from nuwa_cli.cli.app import parser
         from nuwa_cli.cli.work.output import captured
 
         original = self.original
@@ -219,7 +219,7 @@ class Rerun:
         words = argv_of(original.recipe, original.path, inputs, output, seed=self.seed, model=model)
         try:
             with captured() as said:
-                command_tree().main(
+                parser().main(
                     [words[0], *more, *words[1:]], prog_name="nuwa", standalone_mode=False
                 )
         except Exception as error:
@@ -278,8 +278,10 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 def _is_never_run_again(recipe: Recipe) -> bool:
     """Whether a recipe is in order, but that of a by-product: a contact sheet, the sketch of a scene."""
+    from nuwa_cli.cli.app import parser
+
     command = recipe.get("command")
-    is_command = isinstance(command, str) and command in command_tree().commands
+    is_command = isinstance(command, str) and command in parser().commands
     return "part" in recipe or (is_command and not parameters_of(str(command)))
 
 

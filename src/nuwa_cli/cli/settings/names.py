@@ -12,6 +12,7 @@ is harmless, so that an option made later is out until somebody thinks about it.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ Settings = dict[str, Setting]
 """By key."""
 
 
+@functools.cache
 def settings_of(command: Any) -> Settings:
     """The options of a command of the parser."""
     found = {}
@@ -69,6 +71,7 @@ def settings_of(command: Any) -> Settings:
     return found
 
 
+@functools.cache
 def all_commands(group: Any, path: str = "") -> dict[str, Settings]:
     """Settings by command: "t2v", "models verify"."""
     found = {}
