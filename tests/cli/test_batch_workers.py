@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from batch_tools import media_of, results_of, start, wait_for, write_jobs
 
+from nuwa_cli.cli.batch import workers
 from nuwa_cli.cli.batch.agenda import Agenda, Planned
 from nuwa_cli.cli.batch.manifest import Outcome
 from nuwa_cli.cli.batch.running import Errand
@@ -47,6 +48,9 @@ def test_two_workers_one_of_which_dies(
     command: str, model_folder: Path, work: Path, tiny: Run
 ) -> None:
     """The files of one process, byte for byte; what the killed worker held is done by others."""
+    stray = [work / f"{name}.py" for name in ("torch", "json")]  # is not imported
+    for path in stray:
+        path.write_text("raise SystemExit('not this one')")
     write_jobs(work, JOBS)
     process = start(command, work, model_folder, "--workers", "2")
     wait_for(process, lambda: bool(results_of(work)))
@@ -58,6 +62,8 @@ def test_two_workers_one_of_which_dies(
     assert len(stdout.splitlines()) == 13
     assert {line["job"] for line in results_of(work)} == set(range(13))
     assert not any(Path(f"/proc/{child}").exists() for child in first)
+    for path in stray:
+        path.unlink()
 
     alone = work / "alone"
     alone.mkdir()
@@ -115,6 +121,20 @@ class Books:
         self.ended[one.job.number] = outcome
         settled = self.agenda.settle(one.job.number, is_done=outcome.is_done)
         self.doomed += [doomed.job.number for doomed, _ in settled]
+
+
+def test_a_system_that_cannot_fork_workers(
+    work: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tiny: Run
+) -> None:
+    """There each imports for itself."""
+
+    def refuse() -> None:
+        raise OSError("no folder for temporary files")
+
+    monkeypatch.setattr(workers, "_prepare_nursery", refuse)
+    write_jobs(work, JOBS[:1])
+    found = tiny("batch", "jobs.jsonl", "--workers", "2", "--model", str(model_folder))
+    assert (found.status, len(results_of(work))) == (0, 4), found.stderr
 
 
 class Hands:
