@@ -128,3 +128,21 @@ def test_events_of_an_evaluation(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert (done.status, done.stderr) == (0, "")
     assert events[-1]["report"] == {"sets": {}}
     assert events[-1]["outputs"] == [{"path": "r.json"}]
+
+
+def test_events_of_a_replay(tiny: Run, work: Path) -> None:
+    assert tiny("t2i", "a dog", "-o", "a.png", "-q").status == 0
+    done = tiny("replay", "--check", "a.png", "a.png", "--json-stream")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.status, done.stderr) == (0, "")
+    told = [event for event in events if event["event"] == "output"]
+    assert [(event["path"], event["status"]) for event in told] == [("a.png", "identical")] * 2
+    assert events[0] == {"event": "start", "total": 2, "unit": "file"}
+    assert (events[-1]["event"], len(events[-1]["files"])) == ("result", 2)
+    (made,) = (
+        event
+        for event in map(json.loads, tiny("replay", "a.png", "--json-stream").stdout.splitlines())
+        if event["event"] == "output"
+    )
+    assert (made["output"], (work / "a-replay.png").exists()) == ("a-replay.png", True)
+    tiny("replay", "a.png", "--json", "--json-stream").check_refusal(2, "not with --json")

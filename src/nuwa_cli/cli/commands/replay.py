@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nuwa_cli.cli.main_errors import complain
-from nuwa_cli.cli.work.options import JsonFlag, parse_seed
+from nuwa_cli.cli.work.options import VoiceOptions, parse_seed, takes_options
 from nuwa_cli.cli.work.output import print_json, print_line
 from nuwa_cli.errors import InputError, MismatchError, NuwaError, UsageError
 
@@ -58,16 +58,16 @@ def register(app: typer.Typer) -> None:
     )
 
 
+@takes_options
 def replay(
     context: typer.Context,
     files: Files,
+    voice: VoiceOptions,
     output: Target = None,
     seed: OtherSeed = None,
     inputs: InputFiles = None,
     model: OtherModel = None,
     check: Check = False,
-    json: JsonFlag = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No notes on stderr.")] = False,
 ) -> None:
     """nuwa replay golf.gif --seed 8 -o golf-8.gif
 
@@ -101,8 +101,7 @@ def replay(
         model=model if "model" in typed else None,
         inputs=Inputs(inputs or ()),
         is_check=check,
-        as_json=json,
-        is_quiet=quiet,
+        options=voice,
     )
     run.all(files, output)
 
@@ -117,11 +116,11 @@ class _Run:
         model: str | None,
         inputs: Inputs,
         is_check: bool,
-        as_json: bool,
-        is_quiet: bool,
+        options: VoiceOptions,
     ) -> None:
-        self.seed, self.model, self.inputs = seed, model, inputs
-        self.is_check, self.as_json, self.is_quiet = is_check, as_json, is_quiet
+        """Raises UsageError for options that go not together."""
+        self.seed, self.model, self.inputs, self.is_check = seed, model, inputs, is_check
+        self.options, self.voice = options, options.voice()
         self.results: list[dict[str, Any]] = []
 
     def all(self, files: list[Path], output: Path | None) -> None:
@@ -130,15 +129,17 @@ class _Run:
         Raises MismatchError, and what a single file raises.
         """
         refusals: list[NuwaError] = []
-        for path in files:
-            try:
-                self.one(path, output)
-            except (InputError, MismatchError) as error:
-                if not self.is_check or len(files) == 1:
-                    self.finish()
-                    raise
-                complain(str(error))
-                refusals.append(error)
+        with self.voice.progress(len(files), "file") as progress:
+            for path in files:
+                try:
+                    self.one(path, output)
+                except (InputError, MismatchError) as error:
+                    if not self.is_check or len(files) == 1:
+                        self.finish()
+                        raise
+                    complain(str(error))
+                    refusals.append(error)
+                progress.next()
         self.finish()
         if refusals:
             differs = [error for error in refusals if isinstance(error, MismatchError)]
@@ -161,14 +162,12 @@ class _Run:
     def make(self, rerun: Rerun, output: Path) -> None:
         """Write it anew."""
         for note in rerun.notes():
-            self.note(note)
+            self.voice.note(note)
         made, notes = rerun.make(output)
         for note in notes:
-            self.note(note)
+            self.voice.note(note)
         path = rerun.original.path
-        self.results.append({"path": str(path), "status": "made", "output": str(made)})
-        if not self.as_json:
-            print_line(str(made))
+        self.tell({"path": str(path), "status": "made", "output": str(made)}, line=str(made))
 
     def check(self, rerun: Rerun) -> None:
         """Make it beside, and compare. Raises MismatchError."""
@@ -178,20 +177,23 @@ class _Run:
         with scratch() as folder:
             found = rerun.original.compare(rerun.remake(folder))
         status = "identical" if found.is_identical else "differs"
-        self.results.append({"path": str(path), "status": status, **found.facts()})
+        line = f"{path}: identical" if found.is_identical else None
+        self.tell({"path": str(path), "status": status, **found.facts()}, line=line)
         if not found.is_identical:
             raise MismatchError(
                 f"replay '{path}': differs: {found.describe()}; look at it with: nuwa replay '{path}'"
             )
-        if not self.as_json:
-            print_line(f"{path}: identical")
 
-    def note(self, message: str) -> None:
-        """One line on stderr, unless quiet."""
-        if not self.is_quiet:
-            complain(message)
+    def tell(self, result: dict[str, Any], *, line: str | None) -> None:
+        """What became of one file."""
+        self.results.append(result)
+        self.voice.event("output", **result)
+        if line is not None and not self.options.json and not self.options.json_stream:
+            print_line(line)
 
     def finish(self) -> None:
-        """The JSON document, if one was asked for."""
-        if self.as_json and self.results:
-            print_json({"schema": REPLAY_SCHEMA, "command": "replay", "files": self.results})
+        """The JSON document or the last event, if one was asked for."""
+        document = {"schema": REPLAY_SCHEMA, "command": "replay", "files": self.results}
+        self.voice.event("result", **document)
+        if self.options.json and self.results:
+            print_json(document)
