@@ -15,8 +15,8 @@ import typer
 
 import nuwa_cli
 from nuwa_cli.cli.batch import command as batch
-from nuwa_cli.cli.commands import config as config_command
 from nuwa_cli.cli.commands import (
+    bench,
     doctor,
     edit,
     evaluate,
@@ -33,6 +33,7 @@ from nuwa_cli.cli.commands import (
     train_segmenter,
     vocab,
 )
+from nuwa_cli.cli.commands import config as config_command
 from nuwa_cli.cli.light import make_light
 from nuwa_cli.cli.looking import sheet, show
 from nuwa_cli.cli.main_errors import exit_status, termination_signals
@@ -119,6 +120,7 @@ for command in (
     models,
     config_command,
     doctor,
+    bench,
     completion,
     manual,
     train,

@@ -119,11 +119,12 @@ def save_model(
     sketch_tokenizer: nn.Module | None = None,
     reranker: nn.Module | None = None,
     card: str,
+    dtype: torch.dtype = torch.bfloat16,
 ) -> str:
     """Write (or replace) a model folder and return its digest.
 
-    `text_json` is the tokenizer's JSON, as a path or as the text itself. Every file is replaced
-    atomically and the manifest comes last: a reader never sees a mixture that verifies.
+    `text_json` is the tokenizer's JSON, as a path or as the text itself; weights are stored as `dtype`.
+    Every file is replaced atomically and the manifest comes last: a reader never sees a mixture that verifies.
     Raises InputError when the config is wrong, OutputError when a file cannot be written.
     """
     if isinstance(config, dict):
@@ -133,12 +134,12 @@ def save_model(
     contents = {
         CONFIG_NAME: document.encode(),
         TEXT_NAME: text.encode(),
-        TOKENIZER_NAME: tensors_to_bytes(tokenizer),
-        TRANSFORMER_NAME: tensors_to_bytes(transformer),
+        TOKENIZER_NAME: tensors_to_bytes(tokenizer, dtype),
+        TRANSFORMER_NAME: tensors_to_bytes(transformer, dtype),
     }
     for name, net in ((SKETCH_NAME, sketch_tokenizer), (RERANKER_NAME, reranker)):
         if net is not None:
-            contents[name] = tensors_to_bytes(net)
+            contents[name] = tensors_to_bytes(net, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_bytes(folder / name, content, force=True)

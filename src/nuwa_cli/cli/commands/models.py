@@ -1,10 +1,10 @@
-"""`nuwa models`: which models there are, fetching them, and whether their files are intact."""
+"""`nuwa models`: which models there are, fetching and converting them, and whether their files are intact."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,7 +27,9 @@ models_app = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add `nuwa models …` to the command line."""
-    app.add_typer(models_app, name="models", short_help="List, fetch, verify and remove models.")
+    app.add_typer(
+        models_app, name="models", short_help="List, fetch, verify, convert and remove models."
+    )
 
 
 @models_app.command("list", short_help="Show the models that need no download.")
@@ -153,6 +155,38 @@ def remove(
         print_json({"schema": MODELS_SCHEMA, "removed": model, "bytes": freed})
     else:
         print_line(f"{model}: removed, {_megabytes(freed)}")
+
+
+@models_app.command("convert", short_help="Write a model in another number format.")
+def convert(
+    target: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="New folder.")],
+    dtype: Annotated[
+        Literal["bfloat16", "float16", "float32"],
+        typer.Option("--dtype", help="Number format of all weights."),
+    ],
+    model: Model = "storybook",
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace the model there.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """nuwa models convert storybook --dtype float32 -o storybook-32
+
+    Write a model once more, its weights in another number format, for programs that cannot
+    read bfloat16. Every command takes the new folder as --model.
+    """
+    from nuwa_cli.hub.catalog import find_model
+
+    folder = find_model(model)
+
+    import torch
+
+    from nuwa_cli.hub.convert import convert_model
+
+    digest = convert_model(folder, target, getattr(torch, dtype), force=force)
+    if json:
+        facts = {"folder": str(target), "dtype": dtype, "sha256": digest}
+        print_json({"schema": MODELS_SCHEMA, **facts})
+    else:
+        print_line(str(target))
 
 
 @models_app.command("verify", short_help="Compare the files of a model with its manifest.")
