@@ -5,9 +5,9 @@ one gives, with the features of intact cells. It is judged by the picture as it 
 draws in the hole, set into the original, so that a seam is an error and the rest of its drawing counts
 for nothing.
 
-Invariant: with `train = "joins"` only the connections are trained. Tokens keep the meaning that a
-transformer has learned, and what is decoded from tokens alone stays as it was, bit for bit. (The paper
-trains the whole net, and decodes 80 % of its pictures without connections so that this does not suffer.)
+Invariant: only the connections are trained. Tokens keep the meaning that a transformer has learned, and
+what is decoded from tokens alone stays as it was, bit for bit. (The paper trains the whole net, and
+decodes 80 % of its pictures without connections so that this does not suffer.)
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def load_adversary(run_dir: Path, discriminator: nn.Module) -> None:
         discriminator.load_state_dict(weights, strict=True)
 
 
-def train_only(vqgan: VQGAN, part: nn.Module) -> None:
-    """Freeze everything but a part of it."""
+def train_only_skips(vqgan: VQGAN) -> None:
+    """Freeze everything else."""
     vqgan.requires_grad_(False)
-    part.requires_grad_(True)
+    vqgan.decoder.skips.requires_grad_(True)
 
 
 def draw_joins(vqgan: VQGAN, count: int, seed: int, step: int) -> Tensor:

@@ -5,8 +5,7 @@ weighted up) + codebook + commitment, joined after `adversarial_start` by a patc
 term and its feature-matching term. No network that we did not train is involved.
 
 With `train = "joins"` a finished tokenizer gets its symmetrical connections (`joins`): all else stays
-as it is, and the loss is that of pictures whose hole was decoded. With `train = "decoder"` its decoder
-learns to draw better what its codes say, whole pictures and holes in turn: tokens keep their meaning.
+as it is, and the loss is that of pictures whose hole was decoded.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from nuwa_cli.tokenizer.discriminator import PatchDiscriminator, discriminator_l
 from nuwa_cli.tokenizer.vqgan import VQGAN
 from nuwa_cli.training.codebook_care import tend_codebook
 from nuwa_cli.training.export import load_trained_tokenizer
-from nuwa_cli.training.joins import codes_around, draw_joins, load_adversary, train_only
+from nuwa_cli.training.joins import codes_around, draw_joins, load_adversary, train_only_skips
 from nuwa_cli.training.recipe import TrainRecipe, check_options
 from nuwa_cli.training.scenes import SceneBatch, SceneSource
 from nuwa_cli.training.sheets import save_sheet
 from nuwa_cli.training.stage import channels_last, make_optimizer, update
 
-_TRAINABLE = ("all", "joins", "decoder")
+_TRAINABLE = ("all", "joins")
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,7 @@ class TokenizerOptions:
     adversarial_weight: float = 0.05
     feature_weight: float = 0.2
     start_from: str = ""  # tokenizer run or model folder whose weights to begin with
-    train: str = (
-        "all"  # or "joins": the symmetrical connections of the decoder; or "decoder": it and them
-    )
+    train: str = "all"  # or "joins": only the symmetrical connections of the decoder
     continuous_steps: int = 0  # first an autoencoder: codes chosen from a latent space in use
     revive_every: int = 25
     revive_below: float = 0.03  # of an even share of choices
@@ -75,7 +72,6 @@ class TokenizerStage:
         self.device = device
         torch.manual_seed(recipe.seed)
         self.is_joining = self.options.train == "joins"
-        self.has_codes = self.options.train != "all"  # that stay as they are
         vqgan, discriminator = self._nets()
         self.vqgan = channels_last(vqgan.to(device))
         self.discriminator = channels_last(discriminator.to(device))
@@ -93,15 +89,15 @@ class TokenizerStage:
         if options.train not in _TRAINABLE:
             choices = ", ".join(_TRAINABLE)
             raise InputError(f"option train '{options.train}': unknown; choose one of {choices}")
-        if self.has_codes:
+        if self.is_joining:
             config = dataclasses.replace(config, intact_skips=True)
         start = Path(options.start_from) if options.start_from else None
         vqgan = load_trained_tokenizer(start, config) if start else VQGAN(config)
         discriminator = PatchDiscriminator(config.in_channels)
         if start:
             load_adversary(start, discriminator)
-        if self.has_codes:
-            train_only(vqgan, vqgan.decoder.skips if self.is_joining else vqgan.decoder)
+        if self.is_joining:
+            train_only_skips(vqgan)
         return vqgan, discriminator
 
     def batch(self, step: int) -> SceneBatch:
@@ -114,7 +110,11 @@ class TokenizerStage:
         pixels = batch.pixels(self.device)[:, 0].contiguous(memory_format=torch.channels_last)
         weight = 1.0 + options.subject_weight * batch.subject(self.device)[:, 0]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            result = self._restore(pixels, step)
+            result = (
+                self._restore_holes(pixels, step)
+                if self.is_joining
+                else self._restore(pixels, step)
+            )
         restored = result.pixels
         error = restored - pixels
         weighted = error * weight
@@ -171,7 +171,7 @@ class TokenizerStage:
         vqgan = average["vqgan"]
         assert isinstance(vqgan, VQGAN)
         pixels = self.source.batch(-1, 12).pixels(self.device)[:, 0]
-        if self.has_codes:
+        if self.is_joining:
             holes = self._holes(pixels, -1)
             codes, intact = codes_around(vqgan, pixels, holes)
             with torch.no_grad():
@@ -183,14 +183,6 @@ class TokenizerStage:
         save_sheet([pixels, *rows], path)
 
     def _restore(self, pixels: Tensor, step: int) -> _Restored:
-        if not self.has_codes:
-            return self._restore_all(pixels, step)
-        if self.is_joining or step % 2:
-            return self._restore_holes(pixels, step)
-        codes = self.vqgan.codebook.lookup(self.vqgan.encode(pixels))
-        return _Restored(self.vqgan.decoder(codes).float())
-
-    def _restore_all(self, pixels: Tensor, step: int) -> _Restored:
         """Pictures through codes that are trained, too."""
         is_continuous = step < self.options.continuous_steps
         raw, latents, quantized = self.vqgan(pixels, is_continuous=is_continuous)
