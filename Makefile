@@ -34,8 +34,8 @@ demo: setup ## play golf on grass: out.mp4
 examples: setup ## every example, and examples/out/gallery.html
 	$(MAKE) -C examples
 
-test: setup ## the tests (three to four minutes on two cores)
-	$(BIN)/python -m pytest -n 2
+test: setup ## the tests (three minutes on two cores; some only wait, so three at a time)
+	$(BIN)/python -m pytest -n 3
 
 test-slow: setup ## the tests that `make test` leaves out
 	$(BIN)/python -m pytest -n 2 -m 'slow and not gpu'

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor
 
 from nuwa_cli.config import SamplingConfig, VQGANConfig
-from nuwa_cli.errors import InputError
+from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.hub.card import Provenance, model_card
-from nuwa_cli.hub.manifest import MANIFEST_NAME, RERANKER_NAME, parse_json, read_file
+from nuwa_cli.hub.manifest import MANIFEST_NAME, RERANKER_NAME, TEXT_NAME, parse_json, read_file
 from nuwa_cli.hub.model_dir import ModelConfig, load_model, save_model
 from nuwa_cli.hub.safetensors_file import check_fit, tensors_from_bytes, tensors_to_bytes
 from nuwa_cli.media.atomic import write_bytes
@@ -42,6 +46,53 @@ def averaged_weights(run_dir: Path, module: str) -> tuple[dict[str, Tensor], Tra
     if not weights:
         raise InputError(f"run '{run_dir}': holds no '{module}'; give the run of that stage")
     return weights, TrainRecipe.from_dict(state["recipe"]), int(state["step"])
+
+
+@dataclass(frozen=True)
+class Share:
+    """A finished run of the model, and how much its weights count."""
+
+    run_dir: Path
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `runs/model` or `runs/model=0.75`. Raises UsageError."""
+        folder, sign, number = text.rpartition("=")
+        if not sign or Path(text).exists():
+            return cls(Path(text))
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = 0.0
+        if not 0 < weight < math.inf:
+            raise UsageError(f"model '{text}': '{number}' is no share; give RUN=0.75 or the like")
+        return cls(Path(folder), weight)
+
+
+def mixed_weights(shares: Sequence[Share]) -> tuple[dict[str, Tensor], TrainRecipe, str]:
+    """Weights of one model from one run, or the weighted mean of several that have a beginning in common: often
+    better than each of them ("model soups", Wortsman et al., 2203.05482). With them the recipe of the first, and
+    what was trained, in words. Raises InputError as `averaged_weights`, and for runs that do not go together.
+    """
+    total = sum(share.weight for share in shares)
+    mixed: dict[str, Tensor] = {}
+    histories, recipes, texts = [], [], set()
+    for share in shares:
+        weights, recipe, steps = averaged_weights(share.run_dir, "nuwa")
+        recipes.append(recipe)
+        texts.add((share.run_dir / TEXT_NAME).read_bytes())
+        if recipe.preset != recipes[0].preset or len(texts) > 1:
+            raise InputError(
+                f"run '{share.run_dir}': is of another preset or vocabulary than "
+                f"'{shares[0].run_dir}'; give runs that began with the same model"
+            )
+        part = share.weight / total
+        for name, value in weights.items():
+            mixed[name] = mixed[name] + part * value if name in mixed else part * value
+        history = f"{steps:,} steps of `{recipe.stage}` on `{recipe.world}`"
+        histories.append(history if len(shares) == 1 else f"{part:.0%} {history}")
+    return mixed, recipes[0], " + ".join(histories)
 
 
 def load_trained_tokenizer(source: Path, config: VQGANConfig) -> VQGAN:
@@ -89,7 +140,7 @@ def _is_model(folder: Path) -> bool:
 
 def export_model(
     tokenizer: Path,
-    model_run: Path,
+    model_runs: Sequence[Share],
     folder: Path,
     *,
     defaults: SamplingConfig,
@@ -97,12 +148,13 @@ def export_model(
     sketch_tokenizer: Path | None = None,
     reranker: DualEncoder | None = None,
 ) -> str:
-    """Write the averaged weights of finished runs as the model folder `folder`.
+    """Write the averaged weights of finished runs as the model folder `folder`; those of several runs of the
+    model are mixed.
 
     `tokenizer` and `sketch_tokenizer` are runs, or the model that this one continues. Returns the digest of the
     folder. Raises InputError when a run is missing, or when the two are not of the same preset.
     """
-    nuwa_weights, recipe, model_steps = averaged_weights(model_run, "nuwa")
+    nuwa_weights, recipe, history = mixed_weights(model_runs)
     preset = get_preset(recipe.preset)
     vqgan, nuwa = load_trained_tokenizer(tokenizer, preset.tokenizer), Nuwa(preset.transformer)
     nuwa.load_state_dict(nuwa_weights, strict=True)
@@ -125,7 +177,7 @@ def export_model(
         config,
         Provenance(
             tokenizer=_tokenizer_history(tokenizer),
-            transformer=f"{model_steps:,} steps of `{recipe.stage}` on `{recipe.world}`",
+            transformer=history,
             world=recipe.world,
             num_parameters={
                 name: sum(p.numel() for p in net.parameters()) for name, net in nets.items() if net
@@ -137,7 +189,7 @@ def export_model(
         config=config,
         tokenizer=vqgan,
         transformer=nuwa,
-        text_json=model_run / "text.json",
+        text_json=model_runs[0].run_dir / TEXT_NAME,
         sketch_tokenizer=vqgan_seg,
         reranker=reranker,
         card=card,

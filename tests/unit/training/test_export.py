@@ -9,16 +9,18 @@ import pytest
 import torch
 
 from nuwa_cli.config import SamplingConfig
-from nuwa_cli.errors import InputError
+from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.hub.card import with_figures
 from nuwa_cli.hub.model_dir import load_model
 from nuwa_cli.model.dual_encoder import DualEncoder, DualEncoderConfig
 from nuwa_cli.presets import get_preset
 from nuwa_cli.training.export import (
+    Share,
     export_model,
     load_reranker,
     load_trained_sketch_tokenizer,
     load_trained_tokenizer,
+    mixed_weights,
     save_reranker,
 )
 from nuwa_cli.training.loop import Run
@@ -59,7 +61,7 @@ def test_two_runs_become_a_model(
     save_reranker(DualEncoder(config), {"right": 1.0}, tmp_path / "reranker")
     export_model(
         tmp_path / "tokenizer",
-        tmp_path / "model",
+        [Share(tmp_path / "model")],
         tmp_path / "tiny",
         defaults=SamplingConfig(guidance_scale=2.0),
         sketch_tokenizer=tmp_path / "sketch",
@@ -81,6 +83,44 @@ def test_two_runs_become_a_model(
     other = dataclasses.replace(preset.tokenizer, code_dim=8)
     with pytest.raises(InputError, match="another preset"):
         load_trained_tokenizer(tmp_path / "tiny", other)
+
+
+def test_several_runs_are_mixed(
+    source: SceneSource,
+    tokenizer_recipe: TrainRecipe,
+    model_recipe: TrainRecipe,
+    tmp_path: Path,
+) -> None:
+    preset = get_preset("test")
+    Run(TokenizerStage(tokenizer_recipe, source, CPU), tmp_path / "tokenizer").train(stop_at=1)
+    vqgan = load_trained_tokenizer(tmp_path / "tokenizer", preset.tokenizer)
+    text = build_text_tokenizer(source, preset.transformer.text_vocab, count=100)
+    phase = {"until": 100, "mix": {"t2i": 1.0}, "images": 2}  # needs no sketches
+    recipe = dataclasses.replace(model_recipe, phases=(phase,))
+    runs = {}
+    for name, steps in (("short", 1), ("long", 3)):
+        runs[name] = Run(ModelStage(recipe, source, vqgan, text, CPU), tmp_path / name)
+        text.save(tmp_path / name / "text.json")
+        runs[name].train(stop_at=steps)
+    shares = [Share.parse(f"{tmp_path / 'short'}=3"), Share.parse(f"{tmp_path / 'long'}=1")]
+    weights, _, history = mixed_weights(shares)
+    assert history.startswith("75% 1 steps of `model` on") and "25% 3 steps" in history
+    short, long = (runs[name].average["nuwa"].state_dict() for name in ("short", "long"))
+    assert weights.keys() == short.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, 0.75 * short[name] + 0.25 * long[name])
+
+    (tmp_path / "long" / "text.json").write_text("{}")
+    with pytest.raises(InputError, match=r"long'.*another preset or vocabulary"):
+        mixed_weights(shares)
+
+
+def test_shares() -> None:
+    assert Share.parse("runs/a") == Share(Path("runs/a"), 1.0)
+    assert Share.parse("runs/a=0.25") == Share(Path("runs/a"), 0.25)
+    for text in ("runs/a=much", "runs/a=0", "runs/a=-1", "runs/a=inf", "runs/a=nan", "runs/a="):
+        with pytest.raises(UsageError, match="is no share"):
+            Share.parse(text)
 
 
 def test_no_run_no_model(tmp_path: Path) -> None:

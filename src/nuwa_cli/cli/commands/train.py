@@ -179,7 +179,12 @@ def train_evaluator(options: NetOptions, out: OutOption, said: VoiceOptions) -> 
 def export(
     *,
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
-    model: Annotated[Path, typer.Option("--model", help="Run folder of the model.")],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model", metavar="RUN[=SHARE]", help="Run folder of the model; of several, the mean."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
     sketch_tokenizer: SketchTokenizerOption = None,
     reranker: Annotated[
@@ -195,16 +200,20 @@ def export(
 ) -> None:
     """nuwa train export --tokenizer runs/tokenizer --model runs/model -o weights/storybook
 
-    Write the averaged weights of finished runs as a model folder (bfloat16).
+    Write the averaged weights of finished runs as a model folder (bfloat16). Runs that began
+    with the same model can be mixed, which is often better than each of them:
+
+    \b
+    nuwa train export --tokenizer runs/joins --model runs/a=0.75 --model runs/b=0.25 -o soup
     """
     narrator = Narrator("train export", said)
 
     from nuwa_cli.config import SamplingConfig
-    from nuwa_cli.training.export import export_model, load_reranker
+    from nuwa_cli.training.export import Share, export_model, load_reranker
 
     digest = export_model(
         tokenizer,
-        model,
+        [Share.parse(text) for text in model],
         out,
         defaults=SamplingConfig(
             guidance_scale=guidance,
