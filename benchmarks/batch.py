@@ -5,8 +5,7 @@
 
 Inputs (two pictures, a clip, sketches) are drawn first and are in no figure. Every job has the default
 options of the shipped model and a seed of its own. All forms must write the same bytes, or the benchmark
-fails. Wall times mean something on a quiet machine only; processor time is printed beside them. Prints a
-table, then one line of JSON.
+fails. Wall times mean something on a quiet machine only. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +43,6 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
 ARGUMENTS = ("sketch", "media", "image", "video", "prompt")
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Seconds of one way to do it."""
-
-    wall: float
-    processor: float
-
-
 def main() -> None:
     options = parse_arguments()
     jobs = [
@@ -71,7 +60,7 @@ def main() -> None:
         text = "".join(f"{json.dumps(job)}\n" for job in jobs)
         (inputs / "jobs.jsonl").write_text(text, encoding="utf-8")
 
-        spent: dict[str, Spent] = {}
+        spent: dict[str, float] = {}
         files: dict[str, dict[str, bytes]] = {}
         ways = {f"batch, {count} worker(s)": count for count in options.workers}
         for way in (*ways, *(() if options.skip_single else ("single calls",))):
@@ -83,7 +72,7 @@ def main() -> None:
             else:
                 spent[way] = timed([words_of(job) for job in jobs], folder)
             files[way] = {job["output"]: (folder / job["output"]).read_bytes() for job in jobs}
-            print(f"{way}: {spent[way].wall:.1f} s", file=sys.stderr)
+            print(f"{way}: {spent[way]:.1f} s", file=sys.stderr)
         first = next(iter(files.values()))
         if any(other != first for other in files.values()):
             sys.exit("the files differ")
@@ -99,12 +88,12 @@ def words_of(job: dict[str, Any]) -> list[str]:
     return [job["command"], *options, "--", *arguments]
 
 
-def timed(calls: list[list[str]], folder: Path) -> Spent:
+def timed(calls: list[list[str]], folder: Path) -> float:
     """Seconds of some calls, one after the other."""
-    begin, before = time.perf_counter(), processor_seconds()
+    begin = time.perf_counter()
     for words in calls:
         call(words, folder)
-    return Spent(time.perf_counter() - begin, processor_seconds() - before)
+    return time.perf_counter() - begin
 
 
 def call(words: list[str] | tuple[str, ...], folder: Path) -> None:
@@ -116,25 +105,17 @@ def call(words: list[str] | tuple[str, ...], folder: Path) -> None:
         sys.exit(f"nuwa {' '.join(words)}: status {done.returncode}: {done.stderr}")
 
 
-def processor_seconds() -> float:
-    """Of all processes that were waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def report(count: int, spent: dict[str, Spent]) -> None:
+def report(count: int, spent: dict[str, float]) -> None:
     print(f"{count} jobs, {os.cpu_count()} processors")
     single = spent.get("single calls")
-    print(f"{'':22}{'seconds':>10}{'processor':>11}{'s / job':>9}{'faster':>8}")
+    print(f"{'':22}{'seconds':>10}{'s / job':>9}{'faster':>8}")
     for way, seconds in spent.items():
-        ratio = f"{single.wall / seconds.wall:.1f}x" if single else ""
-        each = seconds.wall / count
-        print(f"{way:22}{seconds.wall:>10.1f}{seconds.processor:>11.1f}{each:>9.2f}{ratio:>8}")
+        ratio = f"{single / seconds:.1f}x" if single else ""
+        print(f"{way:22}{seconds:>10.1f}{seconds / count:>9.2f}{ratio:>8}")
     line = {
         "benchmark": "batch",
         "jobs": count,
-        "seconds": {way: round(seconds.wall, 2) for way, seconds in spent.items()},
-        "processor_seconds": {way: round(seconds.processor, 2) for way, seconds in spent.items()},
+        "seconds": {way: round(seconds, 2) for way, seconds in spent.items()},
     }
     print(json.dumps(line))
 

@@ -123,6 +123,7 @@ class Books:
         self.doomed += [doomed.job.number for doomed, _ in settled]
 
 
+@pytest.mark.slow
 def test_a_system_that_cannot_fork_workers(
     work: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, tiny: Run
 ) -> None:

@@ -145,13 +145,10 @@ def test_known_words(tiny: Run) -> None:
 
 
 # Slow are those that robustness/test_table_e_process.py sends to this command too.
+@pytest.mark.slow  # the fault table has it too, at other moments
 @pytest.mark.parametrize(
     ("number", "status", "after"),
-    [
-        (signal.SIGINT, 130, 2.5),
-        pytest.param(signal.SIGTERM, 143, 2.5, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 129, 0.5, marks=pytest.mark.slow),
-    ],
+    [(signal.SIGINT, 130, 2.5), (signal.SIGTERM, 143, 2.5), (signal.SIGHUP, 129, 0.5)],
 )
 def test_signals_leave_nothing(
     command: str, model_folder: Path, work: Path, number: signal.Signals, status: int, after: float

@@ -239,7 +239,7 @@ NAMES: tuple[bytes, ...] = tuple(
 def test_odd_names(inside: Run, nuwa: Run, work: Path, model_folder: Path) -> None:
     """Written under exactly these bytes, read again, and never taken for an option."""
     assert len(NAMES) >= 40
-    for name in NAMES:
+    for name in NAMES[:: times(2, 1, 1)]:
         path = b"./" + name + b".png"
         output = path.replace(b"{", b"{{").replace(b"}", b"}}")  # single ones are fields
         done = inside("t2i", "a dog", b"-o" + output, "--model", model_folder, "-q")
