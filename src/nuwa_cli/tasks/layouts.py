@@ -201,19 +201,14 @@ class _Explanation:
         """Of first boxes, bins (k, 5), the likeliest, refined: (1, 5)."""
         scores = self.log_likelihood(candidates)
         best, score = candidates[scores.argmax()][None], scores.max()
-        in_vain = 0  # the step that no side was better by, from here
         for step in _REFINEMENTS if bool(best[0, 0]) else ():
-            if step == in_vain:
-                continue
             moves = torch.cat((torch.eye(4), -torch.eye(4))).long().to(best.device) * step
             moved = best.repeat(len(moves), 1)
             moved[:, 1:] = (moved[:, 1:] + moves).clamp(min=0, max=BINS - 1)
             moved[:, 3:] = moved[:, 3:].clamp(min=_SMALLEST)
             scores = self.log_likelihood(moved)
             if bool(scores.max() > score):
-                best, score, in_vain = moved[scores.argmax()][None], scores.max(), 0
-            else:
-                in_vain = step
+                best, score = moved[scores.argmax()][None], scores.max()
         return best
 
     def log_likelihood(self, bins: Tensor) -> Tensor:
