@@ -59,7 +59,9 @@ def bench(model: ModelOptions, repeat: Repeat = 2, json: JsonFlag = False) -> No
     begin = time.perf_counter()
     pipeline = load_pipeline(model)
     rows: list[Row] = [{"what": "libraries and model", "seconds": time.perf_counter() - begin}]
-    rows += [_timed(contest, repeat) for contest in (*_whole(pipeline), *_decoders(pipeline))]
+    extent = pipeline.model.transformer.decoder.extent
+    contests = (*_whole(pipeline), *_decoders(pipeline))
+    rows += [_timed(contest, extent, repeat) for contest in contests]
     wave, raster = rows[-2]["tokens_per_second"], rows[-1]["tokens_per_second"]
     facts = {
         "model": pipeline.identity,
@@ -91,11 +93,10 @@ class _Contest:
     what: str
     grid: GridShape
     order: DecodeOrder
-    extent: Extent
     run: Callable[[int], object]
 
 
-def _timed(contest: _Contest, repeat: int) -> Row:
+def _timed(contest: _Contest, extent: Extent, repeat: int) -> Row:
     """The fastest of some runs, after one that counts for nothing."""
     from nuwa_cli.sampling.schedule import Schedule
 
@@ -110,7 +111,7 @@ def _timed(contest: _Contest, repeat: int) -> Row:
         "what": contest.what,
         "seconds": min(seconds),
         "tokens": tokens,
-        "steps": Schedule(contest.grid, contest.extent, contest.order).num_steps,
+        "steps": Schedule(contest.grid, extent, contest.order).num_steps,
         "tokens_per_second": round(tokens / min(seconds)),
     }
 
@@ -124,7 +125,7 @@ def _whole(pipeline: NuwaPipeline) -> Iterator[_Contest]:
         def run(seed: int, task: str = task) -> object:
             return pipeline.run(task, _PROMPT, seed=seed, best_of=1)
 
-        yield _contest(pipeline, what, frames, "wavefront", run)
+        yield _Contest(what, _grid(pipeline, frames), "wavefront", run)
 
 
 def _decoders(pipeline: NuwaPipeline) -> Iterator[_Contest]:
@@ -139,23 +140,15 @@ def _decoders(pipeline: NuwaPipeline) -> Iterator[_Contest]:
         ("wavefront", pipeline.model.config.num_frames),
         ("raster", _RASTER_FRAMES),
     )
+    settings = pipeline.settings(None, {})
     for order, frames in orders:
+        grid = _grid(pipeline, frames)
 
-        def run(seed: int, order: DecodeOrder = order, frames: int = frames) -> object:
-            grid, settings = _grid(pipeline, frames), pipeline.settings(None, {})
+        def run(seed: int, order: DecodeOrder = order, grid: GridShape = grid) -> object:
             waves = decode_waves(net, condition, grid, settings, seed=seed, order=order)
             return [wave.tokens.cpu() for wave in waves]  # a GPU has done it by then
 
-        yield _contest(pipeline, f"decoder, {order}, {frames} frames", frames, order, run)
-
-
-def _contest(
-    pipeline: NuwaPipeline, what: str, frames: int, order: DecodeOrder, run: Callable[[int], object]
-) -> _Contest:
-    from nuwa_cli.ops.neighborhood import Extent
-
-    extent = Extent(*pipeline.model.config.transformer.extent)
-    return _Contest(what, _grid(pipeline, frames), order, extent, run)
+        yield _Contest(f"decoder, {order}, {frames} frames", grid, order, run)
 
 
 def _grid(pipeline: NuwaPipeline, frames: int) -> GridShape:
