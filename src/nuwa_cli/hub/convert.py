@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from nuwa_cli.errors import InputError, OutputError
-from nuwa_cli.hub.manifest import CARD_NAME, MANIFEST_NAME, TEXT_NAME
+from nuwa_cli.hub.manifest import CARD_NAME, MANIFEST_NAME, TEXT_NAME, read_file
 from nuwa_cli.hub.model_dir import load_model, save_model
+
+_MAX_CARD = 1 << 20
 
 
 def convert_model(source: Path, target: Path, dtype: torch.dtype, *, force: bool = False) -> str:
@@ -61,7 +63,9 @@ def _check_range(source: Path, name: str, net: nn.Module, dtype: torch.dtype) ->
 
 def _card(source: Path, digest: str, dtype: torch.dtype) -> str:
     path = source / CARD_NAME
-    card = path.read_text(encoding="utf-8") if path.is_file() else f"# {source.name}\n"
+    card = f"# {source.name}\n"
+    if path.is_file():  # it is in no manifest
+        card = read_file(path, max_bytes=_MAX_CARD).decode("utf-8", "replace")
     return f"{card.rstrip()}\n\nWeights converted to {_name(dtype)} from the model {digest} ({MANIFEST_NAME}).\n"
 
 

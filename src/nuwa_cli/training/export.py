@@ -29,6 +29,7 @@ from nuwa_cli.training.recipe import TrainRecipe
 _RERANKER_RECORD = "reranker.json"
 _SKIPS = "decoder.skips."
 _MAX_RECORD = 1 << 16
+_MAX_TEXT = 1 << 24
 _MAX_WEIGHTS = 1 << 28
 
 
@@ -81,7 +82,7 @@ def mixed_weights(shares: Sequence[Share]) -> tuple[dict[str, Tensor], TrainReci
     for share in shares:
         weights, recipe, steps = averaged_weights(share.run_dir, "nuwa")
         recipes.append(recipe)
-        texts.add((share.run_dir / TEXT_NAME).read_bytes())
+        texts.add(read_file(share.run_dir / TEXT_NAME, max_bytes=_MAX_TEXT))
         if recipe.preset != recipes[0].preset or len(texts) > 1:
             raise InputError(
                 f"run '{share.run_dir}': is of another preset or vocabulary than "
