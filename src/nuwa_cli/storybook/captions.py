@@ -101,11 +101,16 @@ def caption(spec: SceneSpec, seed: int, *, kind: str = "image", language: str | 
 def view_captions() -> tuple[str, ...]:
     """One plain English caption of every core place at every hour that it knows, nobody in it."""
     return tuple(
-        f"{place.view_en[0]} {_TIME_EN[time][-1]}" if time != "day" else place.view_en[0]
+        view_caption(place, time)
         for place in load_catalog().places.values()
         if place.core
         for time in place.times
     )
+
+
+def view_caption(place: Place, time: str) -> str:
+    """The plainest English words for a place, nobody in it, at one of its hours."""
+    return f"{place.view_en[0]} {_TIME_EN[time][-1]}" if time != "day" else place.view_en[0]
 
 
 def _partial(random: Random, spec: SceneSpec) -> str:

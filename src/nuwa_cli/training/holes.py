@@ -24,10 +24,9 @@ _KINDS = {  # share of each kind
     "all_but_little": 0.18,
 }
 _GRID_SHARE = 0.7  # of lines and quarters: how many lie on cell borders, as the windows do
-_AFTER = 0.32  # of the holes beyond a line: how many lie after it in raster order, the easy half
+_AFTER = 0.4  # of the holes beyond a line: how many lie after it in raster order, the easy half
 _LITTLE = (0.04, 0.1)  # share that is known where little is
 _SMALLEST = 0.36  # side of the smallest crop: windows of a picture that grew to nearly three scenes
-_SKYWARD = 1.5  # above 1: more crops lie high, since what grows upwards is all sky
 
 
 def draw_holes(count: int, size: int, cell: int, generator: torch.Generator) -> Tensor:
@@ -123,8 +122,8 @@ def draw_crops(shares: Tensor, generator: torch.Generator) -> Tensor:
     numbers = torch.rand(len(shares), 4, generator=generator)
     smaller = 1 - (1 - _SMALLEST) * numbers[:, 1]
     side = torch.where(numbers[:, 0] < shares, smaller, torch.ones(len(shares)))
-    height = numbers[:, 3] ** _SKYWARD
-    return torch.stack((numbers[:, 2] * (1 - side), height * (1 - side), side), dim=1)
+    place = numbers[:, 2:] * (1 - side)[:, None]
+    return torch.cat((place, side[:, None]), dim=1)
 
 
 def crop(arrays: Tensor, crops: Tensor, *, smooth: bool) -> Tensor:

@@ -58,12 +58,23 @@ class SceneBatch:
         return self.subject_mask.to(device).float()[:, :, None]
 
     def cropped(self, crops: Tensor) -> SceneBatch:
-        """The same scenes, each cut to a part of its frames (b, 3) (`holes.draw_crops`)."""
+        """The same scenes, each cut to a part of its frames (b, 3) (`holes.draw_crops`). A part in which
+        the subject never appears is a scene of its place alone, and its caption says no more: what the
+        windows of an extension are told."""
+        subject_mask = crop(self.subject_mask, crops, smooth=False)
+        is_bare = (crops[:, 2] < 1) & ~subject_mask.flatten(1).any(dim=1)
+        kind = "image" if subject_mask.shape[1] == 1 else "video"
+        specs, captions = list(self.specs), list(self.captions)
+        for index in is_bare.nonzero()[:, 0].tolist():
+            specs[index] = dataclasses.replace(specs[index], subjects=())
+            captions[index] = caption(specs[index], specs[index].seed + 1, kind=kind)
         return dataclasses.replace(
             self,
             frames=crop(self.frames, crops, smooth=True),
-            subject_mask=crop(self.subject_mask, crops, smooth=False),
+            subject_mask=subject_mask,
             classes=crop(self.classes, crops, smooth=False),
+            specs=tuple(specs),
+            captions=tuple(captions),
         )
 
 

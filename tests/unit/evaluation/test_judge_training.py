@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,9 @@ from nuwa_cli.training.train_evaluator import (
 WORLD = WorldConfig(subjects=("horse", "dog", "cat"), places=("beach", "snow", "room"))
 RED = {"beach": 20, "snow": 120, "room": 220}
 GREEN = {"horse": 20, "dog": 120, "cat": 220}
+TINY = DualEncoderRecipe(
+    train_scenes=24, test_scenes=16, views=24, test_views=12, view_size=48, steps=3, batch_size=8
+)
 
 
 class FlatRenderer:
@@ -32,7 +36,8 @@ class FlatRenderer:
 
     def render(self, specs: list[SceneSpec], frames: list[int]) -> SimpleNamespace:
         self.scenes += len(specs)
-        colours = torch.tensor([[RED[s.place], GREEN[s.subjects[0].id], 90] for s in specs])
+        subjects = [GREEN[s.subjects[0].id] if s.subjects else 0 for s in specs]
+        colours = torch.tensor([[RED[s.place], g, 90] for s, g in zip(specs, subjects, strict=True)])
         pixels = colours.to(torch.uint8)[:, None, :, None, None]
         return SimpleNamespace(pixels=pixels.expand(-1, len(frames), 3, 128, 128))
 
@@ -70,12 +75,19 @@ def test_the_evaluator_is_measured_as_it_will_be_stored(tmp_path: Path) -> None:
 
 def test_the_dual_encoder_trains_on_a_bank(tmp_path: Path) -> None:
     text = TextTokenizer.train(["a horse on the beach", "一只猫在屋里"], 300)
-    recipe = DualEncoderRecipe(train_scenes=24, test_scenes=16, steps=3, batch_size=8)
-    model, figures = train_dual_encoder(FlatRenderer(), WORLD, text, tmp_path, recipe)  # type: ignore[arg-type]
+    model, figures = train_dual_encoder(FlatRenderer(), WORLD, text, tmp_path, TINY)  # type: ignore[arg-type]
     assert not model.training and model.config.text_vocab == 300
-    assert set(figures) == {"right_of_16_train", "right_of_16_held_out"}
+    assert set(figures) == {"right_of_16_train", "right_of_16_held_out", "views_right"}
     assert all(0 <= value <= 1 for value in figures.values())
     assert model.score(text.encode_batch(["a cat"]), torch.zeros(2, 3, 64, 64)).shape == (2,)
+
+
+def test_the_dual_encoder_learns_to_tell_places_from_their_parts(tmp_path: Path) -> None:
+    by_day = replace(WORLD, sunset_probability=0.0, night_probability=0.0)
+    text = TextTokenizer.train(["a beach", "a snow field", "a room", "in the evening at night"], 300)
+    recipe = replace(TINY, steps=60, learning_rate=3e-3)
+    _, figures = train_dual_encoder(FlatRenderer(), by_day, text, tmp_path, recipe)  # type: ignore[arg-type]
+    assert figures["views_right"] > 0.6  # of seven captions
 
 
 def test_training_is_a_function_of_its_seed(tmp_path: Path) -> None:
