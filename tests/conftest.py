@@ -88,7 +88,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         reranker=reranker,
         num_frames=preset.num_frames,
         fps=preset.fps,
-        defaults=SamplingConfig(top_k=20, guidance_scale=2.0),
+        defaults=SamplingConfig(top_k=20, guidance_scale=2.0, place_temperature=1.1),
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)

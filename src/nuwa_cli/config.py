@@ -160,11 +160,20 @@ class SamplingConfig(_Config):
     top_p: float = 1.0
     guidance_scale: float = 1.0  # 1.0 = off; logits = uncond + scale * (cond - uncond)
     persistence: float = 0.0  # nats for the token of the frame before (sampling.persistence)
+    place_temperature: float | None = None  # of extensions where nobody is; None: the same
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**63, f"seed {self.seed}: give 0 … 2^63-1")
-        _require(0.0 <= self.temperature <= 10.0, f"temperature {self.temperature}: give 0 … 10")
+        for heat in (self.temperature, self.place_temperature or 0.0):
+            _require(0.0 <= heat <= 10.0, f"temperature {heat}: give 0 … 10")
         _require(self.top_k >= 0, f"top-k {self.top_k}: give 0 (off) or more")
         _require(0.0 < self.top_p <= 1.0, f"top-p {self.top_p}: give a mass in (0, 1]")
         _require(0.0 <= self.guidance_scale <= 50.0, f"guidance {self.guidance_scale}: give 0 … 50")
         _require(0.0 <= self.persistence <= 50.0, f"persistence {self.persistence}: give 0 … 50")
+
+    def of_place(self) -> Self:
+        """The settings for what shows a place alone: it stays plain at the temperature that a subject
+        needs to keep its shape."""
+        if self.place_temperature is None:
+            return self
+        return dataclasses.replace(self, temperature=self.place_temperature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nuwa_cli.api import Extension, Margins, NuwaPipeline, Segment
+from nuwa_cli.api import Extension, Margins, NuwaPipeline, Segment, extension
 from nuwa_cli.api.extension import told_tokens
+from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.infinity.pool import UNKNOWN
 from nuwa_cli.ops.pixels import to_pixels
+from nuwa_cli.tasks.plan import Plan
+from nuwa_cli.tasks.run import run_plan
 
 AROUND = Margins(9, 14, 40, 20)
 
@@ -75,6 +79,29 @@ def test_the_dual_encoder_tells_where_a_picture_without_words_is(pipeline: NuwaP
         told.add(tuple(found[0].tolist()))
     assert len(told) > 1
     assert torch.equal(told_tokens(model, toolkit, "dog", source), toolkit.prompt_tokens("dog"))
+
+
+def test_places_have_a_temperature_of_their_own(
+    pipeline: NuwaPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pipeline.model
+    defaults = dataclasses.replace(model.config.defaults, temperature=0.5, place_temperature=0.9)
+    config = dataclasses.replace(model.config, defaults=defaults)
+    warm = NuwaPipeline(dataclasses.replace(model, config=config), pipeline.device, pipeline.dtype)
+    used: list[tuple[bool, float]] = []
+
+    def seen(net: object, plan: Plan, sampling: SamplingConfig) -> torch.Tensor:
+        used.append((plan.nobody, sampling.temperature))
+        return run_plan(net, plan, sampling)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(extension, "run_plan", seen)
+    made = warm.extend(picture(32, 32), Margins(right=64), "a dog", seed=1)
+    assert set(used) == {(False, 0.5), (True, 0.9)}
+    assert made.recipe["options"]["place_temperature"] == 0.9
+    used.clear()
+    given = warm.extend(picture(32, 32), Margins(right=64), "a dog", seed=1, temperature=0.3)
+    assert {heat for _, heat in used} == {0.3}
+    assert "place_temperature" not in given.recipe["options"]
 
 
 def test_recipe(pipeline: NuwaPipeline, tmp_path: Path) -> None:

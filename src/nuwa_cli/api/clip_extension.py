@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from nuwa_cli.api.detail import carry_detail, unchanged
 from nuwa_cli.api.engine import Engine, SamplingOverrides
-from nuwa_cli.api.extension import canvas_of, margin_options, told_tokens
+from nuwa_cli.api.extension import canvas_of, draw_step, margin_options, told_tokens
 from nuwa_cli.api.given import Given, as_frames
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.compositing.fitting import Fit, plan_fit
@@ -37,7 +36,7 @@ from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
 from nuwa_cli.tasks.inputs import check_continuation
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import OnProgress, run_plan
+from nuwa_cli.tasks.run import OnProgress
 from nuwa_cli.tasks.toolkit import Toolkit
 
 
@@ -163,7 +162,7 @@ class ClipExtension:
         return frame
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
-        tokens = run_plan(self._model.transformer, plan, replace(self._settings, seed=seed))
+        tokens = draw_step(self._model, plan, self._settings, seed)
         self._steps_done += 1
         if self._on_progress is not None:
             self._on_progress(self._steps_done, self.num_steps)

@@ -257,6 +257,8 @@ class Engine:
     def settings(self, seed: int | None, sampling: SamplingOverrides) -> SamplingConfig:
         """The model's sampling settings with what is given instead. Raises UsageError."""
         settings = replace(self.model.config.defaults, **sampling)
+        if "temperature" in sampling:  # is meant for everything
+            settings = replace(settings, place_temperature=None)
         return settings if seed is None else replace(settings, seed=seed)
 
     def _toolkit(self) -> Toolkit:

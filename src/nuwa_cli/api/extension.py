@@ -19,7 +19,7 @@ import torch
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.generated import Generated, Tokens
 from nuwa_cli.api.given import Given, as_frames
-from nuwa_cli.api.recipe import make_recipe
+from nuwa_cli.api.recipe import make_recipe, place_options
 from nuwa_cli.compositing.fitting import plan_fit
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
@@ -195,7 +195,14 @@ class Extension:
         return self._recipe
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
-        return run_plan(self._model.transformer, plan, replace(self._settings, seed=seed))
+        return draw_step(self._model, plan, self._settings, seed)
+
+
+def draw_step(model: LoadedModel, plan: Plan, settings: SamplingConfig, seed: int) -> Tensor:
+    """Tokens (t, h, w) of one step of something that grows."""
+    if plan.nobody and plan.kind == "image":
+        settings = settings.of_place()
+    return run_plan(model.transformer, plan, replace(settings, seed=seed))
 
 
 @torch.inference_mode()
@@ -210,7 +217,9 @@ def told_tokens(model: LoadedModel, toolkit: Toolkit, prompt: str, picture: Byte
     fit = plan_fit(height, width, toolkit.vqgan.config.image_size, "crop")
     if model.reranker is not None:
         device = model.transformer.head.weight.device
-        shown = to_pixels(torch.from_numpy(fit.frames(picture[None])).permute(0, 3, 1, 2).to(device))
+        shown = to_pixels(
+            torch.from_numpy(fit.frames(picture[None])).permute(0, 3, 1, 2).to(device)
+        )
         likeness = model.reranker(views.to(device), shown)[:, 0]
         return views[int(likeness.argmax())][None]
     plan = Plan(
@@ -294,7 +303,8 @@ def start_wide(
     canvas = canvas_of(engine, side, side, margins)
     drawn = engine.run("t2i", prompt, seed=seed, best_of=best_of, **sampling)
     detail = drawn.frames[0]
-    recipe = {**drawn.recipe, "options": {**drawn.recipe["options"], "size": [width, height]}}
+    options = {**drawn.recipe["options"], "size": [width, height], **place_options(settings)}
+    recipe = {**drawn.recipe, "options": options}
     return Extension(
         engine.model,
         toolkit,

@@ -39,6 +39,8 @@ def make_recipe(
         "guidance": settings.guidance_scale,
         "best_of": best_of,
     }
+    if task == "extend":
+        options |= place_options(settings)
     if clip is not None:
         options |= {"frames": clip[0], "fps": clip[1], "persistence": settings.persistence}
     if task == "vedit":
@@ -73,3 +75,9 @@ def make_recipe(
             "share": round(float(given.masks.mean()), 4),
         }
     return recipe
+
+
+def place_options(settings: SamplingConfig) -> dict[str, Any]:
+    """What a recipe of something that grows tells of how places are drawn."""
+    heat = settings.place_temperature
+    return {} if heat is None else {"place_temperature": heat}

@@ -119,7 +119,9 @@ class TaskBatches:
         if task in _COMPLETIONS:
             crops = draw_crops(self._crop_shares(captions), generator)
             scenes = scenes.cropped(crops)
-            captions = [now if told else "" for told, now in zip(captions, scenes.captions, strict=True)]
+            captions = [
+                now if told else "" for told, now in zip(captions, scenes.captions, strict=True)
+            ]
             holes = self._holes(scenes, generator)
         return TaskBatch(
             task,

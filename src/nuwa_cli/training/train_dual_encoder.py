@@ -93,7 +93,9 @@ def train_dual_encoder(
         )
 
     places = load_catalog().places
-    captions = [view_caption(places[name], time) for name in world.places for time in places[name].times]
+    captions = [
+        view_caption(places[name], time) for name in world.places for time in places[name].times
+    ]
     wide = replace(world, landscape_pool=_LANDSCAPES)
     train = bank("train", _RANKER_SEEDS, recipe.train_scenes, "train")
     parts = views("views", _VIEW_SEEDS, recipe.views)

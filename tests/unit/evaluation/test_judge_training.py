@@ -37,7 +37,9 @@ class FlatRenderer:
     def render(self, specs: list[SceneSpec], frames: list[int]) -> SimpleNamespace:
         self.scenes += len(specs)
         subjects = [GREEN[s.subjects[0].id] if s.subjects else 0 for s in specs]
-        colours = torch.tensor([[RED[s.place], g, 90] for s, g in zip(specs, subjects, strict=True)])
+        colours = torch.tensor(
+            [[RED[s.place], g, 90] for s, g in zip(specs, subjects, strict=True)]
+        )
         pixels = colours.to(torch.uint8)[:, None, :, None, None]
         return SimpleNamespace(pixels=pixels.expand(-1, len(frames), 3, 128, 128))
 
@@ -84,7 +86,9 @@ def test_the_dual_encoder_trains_on_a_bank(tmp_path: Path) -> None:
 
 def test_the_dual_encoder_learns_to_tell_places_from_their_parts(tmp_path: Path) -> None:
     by_day = replace(WORLD, sunset_probability=0.0, night_probability=0.0)
-    text = TextTokenizer.train(["a beach", "a snow field", "a room", "in the evening at night"], 300)
+    text = TextTokenizer.train(
+        ["a beach", "a snow field", "a room", "in the evening at night"], 300
+    )
     recipe = replace(TINY, steps=60, learning_rate=3e-3)
     _, figures = train_dual_encoder(FlatRenderer(), by_day, text, tmp_path, recipe)  # type: ignore[arg-type]
     assert figures["views_right"] > 0.6  # of seven captions

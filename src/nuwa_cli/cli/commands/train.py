@@ -195,6 +195,10 @@ def export(
     top_k: Annotated[int, typer.Option("--top-k", help="Default; 0 = off.")] = 0,
     top_p: Annotated[float, typer.Option("--top-p", help="Default; 1 = off.")] = 0.95,
     persistence: Annotated[float, typer.Option("--persistence", help="Default; 0 = off.")] = 0.0,
+    place_temperature: Annotated[
+        float | None,
+        typer.Option("--place-temperature", help="Default of extensions where nobody is."),
+    ] = None,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Default.")] = 1,
     said: VoiceOptions,
 ) -> None:
@@ -221,6 +225,7 @@ def export(
             top_k=top_k,
             top_p=top_p,
             persistence=persistence,
+            place_temperature=place_temperature,
         ),
         best_of=best_of,
         sketch_tokenizer=sketch_tokenizer,
