@@ -19,7 +19,6 @@ from nuwa_cli.cli.work.options import (
     check_range,
     takes_options,
 )
-from nuwa_cli.cli.work.strict import check_size
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.tasks.registry import TASKS
 
@@ -73,6 +72,5 @@ def predict(
         work.voice.note(f"'{media}': goes on from the last {len(frames)} frames")
     check_continuation(clip.frames or config.num_frames, len(frames))
     given = Given(frames=frames, fit=fit.fit, sources=(source_of(media),))
-    if fit.strict_size:
-        check_size(given, config.tokenizer.image_size)
+    fit.check_given(given, config.tokenizer.image_size)
     work.draw(given)

@@ -17,7 +17,6 @@ from nuwa_cli.cli.work.options import (
     WholeFitOptions,
     takes_options,
 )
-from nuwa_cli.cli.work.strict import check_size
 from nuwa_cli.cli.work.work import Work
 from nuwa_cli.errors import UsageError
 from nuwa_cli.tasks.registry import TASKS
@@ -78,8 +77,7 @@ def sketch2img(
     config = work.config()
     config.require_sketches()
     given = Given(sketch=classes[None], fit=fit.fit, sources=(source_of(sketch),))
-    if fit.strict_size:
-        check_size(given, config.tokenizer.image_size)
+    fit.check_given(given, config.tokenizer.image_size)
     work.draw(given)
 
 
@@ -128,8 +126,7 @@ def sketch2vid(
         classes, _ = read_sketches(sketch, fps=speed, max_frames=clip.frames, snap=snap)
     config.require_sketches()
     given = Given(sketch=classes, fit=fit.fit, sources=tuple(sources))
-    if fit.strict_size:
-        check_size(given, config.tokenizer.image_size)
+    fit.check_given(given, config.tokenizer.image_size)
     work.draw(given)
 
 

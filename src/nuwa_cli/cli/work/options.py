@@ -16,15 +16,19 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from nuwa_cli.cli.work.output import Output
 from nuwa_cli.cli.work.prompt_input import prompt_callback
+from nuwa_cli.cli.work.strict import check_size
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.media.naming import output_path
+
+if TYPE_CHECKING:
+    from nuwa_cli.api import Given
 
 DEFAULT_SEED = 0
 MAX_SEED = 2**63 - 1
@@ -275,6 +279,11 @@ class WholeFitOptions(FitOptions):
     strict_size: Annotated[
         bool, typer.Option("--strict-size", help="Refuse an input that would have to be fitted.")
     ] = False
+
+    def check_given(self, given: Given, size: int) -> None:
+        """Raise UsageError, if that was asked for, unless the input has `size` pixels a side."""
+        if self.strict_size:
+            check_size(given, size)
 
 
 @dataclass(frozen=True, kw_only=True)
