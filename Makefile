@@ -76,7 +76,7 @@ train-model: sprites ## stage two: tokens for a prompt (CPU hours)
 	$(BIN)/nuwa train model --recipe recipes/model-cpu.toml --run-dir $(RUNS)/model \
 	    --tokenizer $(RUNS)/tokenizer --sketch-tokenizer $(RUNS)/sketch
 
-train-reranker: sprites ## the net that --best-of chooses with (minutes; after train-model)
+train-reranker: sprites ## the net that --best-of chooses with and that sees places (minutes; after train-model)
 	$(BIN)/nuwa train reranker --run-dir $(RUNS)/reranker --text $(RUNS)/model/text.json
 
 train-evaluator: sprites ## the nets that judge in `make eval` (minutes)
@@ -87,7 +87,8 @@ train-segmenter: sprites ## the net that judges sketches in `make eval` (minutes
 
 export: setup ## finished runs into weights/storybook
 	$(BIN)/nuwa train export --tokenizer $(or $(wildcard $(RUNS)/joins),$(RUNS)/tokenizer) --model $(RUNS)/model \
-	    --sketch-tokenizer $(RUNS)/sketch $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) -o $(WEIGHTS)
+	    --sketch-tokenizer $(RUNS)/sketch $(if $(wildcard $(RUNS)/reranker),--reranker $(RUNS)/reranker) \
+	    --temperature 0.6 --top-p 0.92 --persistence 1.5 --place-temperature 0.9 -o $(WEIGHTS)
 
 eval: sprites ## measure the model in weights/storybook
 	$(BIN)/nuwa eval --card

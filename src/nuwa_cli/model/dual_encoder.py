@@ -1,4 +1,5 @@
-"""The text-image dual encoder: how well does a picture fit a prompt? Used to re-rank candidates.
+"""The text-image dual encoder: how well does a picture fit a prompt? Used to re-rank candidates, and to see
+which place a picture without words shows a part of.
 
 Two towers put a text and a picture on one unit sphere; their cosine is the score. The paper
 re-ranks 60 candidates with CLIP; ours is trained on the storybook world by the same symmetric

@@ -124,7 +124,7 @@ def train_model(
     narrator.train(Run(stage, options.run_dir, narrator.line, options.workers), options.minutes)
 
 
-@train_app.command("reranker", short_help="The dual encoder of --best-of.")
+@train_app.command("reranker", short_help="The dual encoder: --best-of, and places.")
 @takes_options
 def train_reranker(
     options: NetOptions,
@@ -133,7 +133,8 @@ def train_reranker(
 ) -> None:
     """nuwa train reranker --run-dir runs/reranker --text runs/model/text.json
 
-    Train the dual encoder that --best-of chooses with (minutes).
+    Train the dual encoder that --best-of chooses with, and that tells an extension without words
+    which place it extends (minutes).
     """
     narrator = Narrator("train reranker", said)
 
