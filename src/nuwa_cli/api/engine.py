@@ -30,6 +30,7 @@ from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
 from nuwa_cli.ops.nearby import BACKENDS, Backend
 from nuwa_cli.tasks.plan import Plan
+from nuwa_cli.tasks.reading import read_scene
 from nuwa_cli.tasks.registry import TASKS
 from nuwa_cli.tasks.run import OnProgress
 from nuwa_cli.tasks.toolkit import Toolkit
@@ -213,6 +214,10 @@ class Engine:
         settings = self.settings(order.seed, cast(SamplingOverrides, dict(order.sampling)))
         if not plan.has_condition:
             settings = replace(settings, guidance_scale=1.0)
+        encoder, frames = self.model.reranker, fitted.inputs.frames
+        if order.task == "predict" and not order.prompt and encoder and frames is not None:
+            seen = read_scene(encoder, self._toolkit(), frames[0])
+            plan = plan if seen is None else replace(plan, text=seen)
         return Prepared(
             order=order,
             given=given,

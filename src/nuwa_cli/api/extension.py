@@ -33,9 +33,9 @@ from nuwa_cli.infinity.strips import margin_of
 from nuwa_cli.infinity.walk import walk
 from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
-from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
+from nuwa_cli.tasks.reading import read_place
 from nuwa_cli.tasks.run import OnProgress, run_plan, seen_text
 from nuwa_cli.tasks.toolkit import Toolkit
 
@@ -205,7 +205,6 @@ def draw_step(model: LoadedModel, plan: Plan, settings: SamplingConfig, seed: in
     return run_plan(model.transformer, plan, replace(settings, seed=seed))
 
 
-@torch.inference_mode()
 def told_tokens(model: LoadedModel, toolkit: Toolkit, prompt: str, picture: Bytes) -> Tensor:
     """Tokens (1, L) of a prompt; where there is none, of the place that a picture (H, W, 3) shows. The dual
     encoder says which, since it has learnt to tell places from parts of them; without one the model does,
@@ -215,20 +214,16 @@ def told_tokens(model: LoadedModel, toolkit: Toolkit, prompt: str, picture: Byte
         return toolkit.optional_prompt_tokens(prompt)
     height, width = picture.shape[:2]
     fit = plan_fit(height, width, toolkit.vqgan.config.image_size, "crop")
+    square = fit.frames(picture[None])
     if model.reranker is not None:
-        device = model.transformer.head.weight.device
-        shown = to_pixels(
-            torch.from_numpy(fit.frames(picture[None])).permute(0, 3, 1, 2).to(device)
-        )
-        likeness = model.reranker(views.to(device), shown)[:, 0]
-        return views[int(likeness.argmax())][None]
+        return read_place(model.reranker, views, square[0])
     plan = Plan(
         task="extend",
         kind="image",
         grid=toolkit.grid(),
         text=torch.zeros_like(views[:1]),
         views=views,
-        known_tokens=toolkit.picture_tokens(fit.frames(picture[None])),
+        known_tokens=toolkit.picture_tokens(square),
     )
     return seen_text(model.transformer, plan)
 

@@ -108,6 +108,18 @@ def view_captions() -> tuple[str, ...]:
     )
 
 
+def subject_captions() -> tuple[str, ...]:
+    """One plain English caption of every core subject in every core place."""
+    catalog = load_catalog()
+    return tuple(
+        f"{with_article(subject.en[0])} {place.en[0]}"
+        for subject in catalog.subjects.values()
+        if subject.core
+        for place in catalog.places.values()
+        if place.core
+    )
+
+
 def view_caption(place: Place, time: str) -> str:
     """The plainest English words for a place, nobody in it, at one of its hours."""
     return f"{place.view_en[0]} {_TIME_EN[time][-1]}" if time != "day" else place.view_en[0]

@@ -14,7 +14,7 @@ from nuwa_cli.config import NuwaConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.ops.pixels import to_pixels
-from nuwa_cli.storybook.captions import view_captions
+from nuwa_cli.storybook.captions import subject_captions, view_captions
 from nuwa_cli.tasks.inputs import Bytes, Mask
 from nuwa_cli.tasks.prompt import check_prompt
 from nuwa_cli.tokenizer.text import TextTokenizer
@@ -49,7 +49,14 @@ class Toolkit:
 
     def view_tokens(self) -> Tensor | None:
         """Tokens int64 (k, L) of places that the model knows by name; None if there are none."""
-        known = [view for view in view_captions() if not self.text.unknown_words(view)]
+        return self._known(view_captions())
+
+    def scene_tokens(self) -> Tensor | None:
+        """The same of scenes with somebody in them."""
+        return self._known(subject_captions())
+
+    def _known(self, captions: tuple[str, ...]) -> Tensor | None:
+        known = [text for text in captions if not self.text.unknown_words(text)]
         return self.text.encode_batch(known, self.config.max_text_len) if known else None
 
     def picture_tokens(self, frames: Bytes, hole: Mask | None = None) -> Tensor:
