@@ -1,7 +1,7 @@
 """What a picture without words shows, in words: the dual encoder compares it with plain captions.
 
 A place is always named, since everything in this world is somewhere; somebody in it only where one caption
-is likelier than all others together: 35 of 60 unseen first frames, and 34 of those were right.
+is likelier than all others together: 142 of 240 unseen first frames, and 137 of those were right.
 """
 
 from __future__ import annotations
