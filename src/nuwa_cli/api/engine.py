@@ -20,6 +20,7 @@ from nuwa_cli.api.fitting import Fitted, fit_given
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.orders import Order
+from nuwa_cli.api.reading import read_scene
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.devices import pick_device, pick_dtype
@@ -30,7 +31,6 @@ from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.media.video import Frame
 from nuwa_cli.ops.nearby import BACKENDS, Backend
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.reading import read_scene
 from nuwa_cli.tasks.registry import TASKS
 from nuwa_cli.tasks.run import OnProgress
 from nuwa_cli.tasks.toolkit import Toolkit

@@ -19,6 +19,7 @@ import torch
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.generated import Generated, Tokens
 from nuwa_cli.api.given import Given, as_frames
+from nuwa_cli.api.reading import read_place
 from nuwa_cli.api.recipe import make_recipe, place_options
 from nuwa_cli.compositing.fitting import plan_fit
 from nuwa_cli.config import SamplingConfig
@@ -35,7 +36,6 @@ from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.reading import read_place
 from nuwa_cli.tasks.run import OnProgress, run_plan, seen_text
 from nuwa_cli.tasks.toolkit import Toolkit
 

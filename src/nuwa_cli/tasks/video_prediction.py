@@ -2,7 +2,7 @@
 
 The given frames are known tokens; everything after them is drawn, and 3DNA lets motion go on from
 what the last frames show. Without a text the condition is the paper's "None", unless the dual encoder is sure
-whom the first frame shows (`reading.py`, told by the engine). The layout is planned
+whom the first frame shows (`api/reading.py`). The layout is planned
 either way: it begins where the subject stands in the given frames.
 """
 

@@ -14,8 +14,8 @@ import torch
 from nuwa_cli.api import NuwaPipeline
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.orders import Order
+from nuwa_cli.api.reading import read_place, read_scene
 from nuwa_cli.storybook.captions import subject_captions
-from nuwa_cli.tasks.reading import read_place, read_scene
 
 SCENES = torch.tensor([[3, 0], [4, 0], [5, 6]])
 PICTURE = np.zeros((8, 8, 3), dtype=np.uint8)
