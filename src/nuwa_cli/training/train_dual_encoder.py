@@ -38,7 +38,8 @@ _RANKER_SEEDS = TRAIN_SEEDS + (1 << 51)
 _VIEW_SEEDS = TRAIN_SEEDS + (1 << 52)
 _UNSEEN_SEEDS = 1 << 31
 _POOL = 16  # pictures among which `measure` looks for the right one
-_LANDSCAPES = 1 << 9  # of each place; evaluation draws others
+_LANDSCAPES = 1 << 9  # of each place, to cut crops from
+_UNSEEN_LANDSCAPES = 1 << 16  # one in 128 of them was seen
 _CROPPED = 0.9  # of the views: the others are whole
 
 
@@ -79,7 +80,8 @@ def train_dual_encoder(
         specs = [sample_scene(first_seed + index, world, split=split) for index in range(count)]
         return scene_bank(renderer, specs, frames, config.image_size, run_dir / name, report)
 
-    def views(name: str, first_seed: int, count: int) -> _Views:
+    def views(name: str, first_seed: int, count: int, landscapes: int) -> _Views:
+        wide = replace(world, landscape_pool=landscapes)
         specs = [sample_scene(first_seed + index, wide) for index in range(count)]
         empty = [replace(spec, subjects=()) for spec in specs]
         size = recipe.view_size
@@ -96,9 +98,8 @@ def train_dual_encoder(
     captions = [
         view_caption(places[name], time) for name in world.places for time in places[name].times
     ]
-    wide = replace(world, landscape_pool=_LANDSCAPES)
     train = bank("train", _RANKER_SEEDS, recipe.train_scenes, "train")
-    parts = views("views", _VIEW_SEEDS, recipe.views)
+    parts = views("views", _VIEW_SEEDS, recipe.views, _LANDSCAPES)
     report("training the dual encoder")
     _fit(model, train, parts, text, recipe, report)
     model.to(torch.bfloat16).float()
@@ -106,7 +107,8 @@ def train_dual_encoder(
     for split in ("train", "held_out"):
         unseen = bank(f"test-{split}", _UNSEEN_SEEDS, recipe.test_scenes, split)
         figures[f"right_of_{_POOL}_{split}"] = measure(model, unseen, text)
-    figures["views_right"] = views("test-views", _UNSEEN_SEEDS, recipe.test_views).measure(model)
+    unknown = views("test-views", _UNSEEN_SEEDS, recipe.test_views, _UNSEEN_LANDSCAPES)
+    figures["views_right"] = unknown.measure(model)
     return model, figures
 
 

@@ -50,9 +50,8 @@ def _spelled(options: Mapping[str, Any]) -> dict[str, Any]:
     for side in ("left", "up", "right", "down"):
         if side in arguments:
             arguments[side] = str(arguments[side])
-    if (
-        arguments.pop("place_temperature", None) is not None
-    ):  # both temperatures are the model's own
+    heat = arguments.pop("place_temperature", None)
+    if heat is not None:  # then both temperatures were the model's own
         arguments.pop("temperature", None)
     split = arguments.pop("split", None)
     if split == "held_out":
