@@ -70,7 +70,7 @@ def test_a_still_background_keeps_its_detail(
 ) -> None:
     """Where the tokens are those of the last given frame, its own pixels go on standing."""
     given = clip(3, 40, 64)
-    toolkit = pipeline._toolkit()
+    toolkit = pipeline.toolkit
 
     def repeat(_model: Any, _kit: Any, squares: Any, _text: Any, more: int, **_: Any) -> Any:
         tokens = toolkit.picture_tokens(squares[-1:])[0, 0]

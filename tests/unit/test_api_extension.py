@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuwa_cli.api import Extension, Margins, NuwaPipeline, Segment, extension
-from nuwa_cli.api.extension import told_tokens
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import InputError, UsageError
 from nuwa_cli.infinity.pool import UNKNOWN
-from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import run_plan
 
@@ -60,25 +57,6 @@ def test_any_size(pipeline: NuwaPipeline, size: tuple[int, int], margins: Margin
     assert (made.frames != other.frames).any()
     assert (made.tokens == UNKNOWN).sum() == (other.tokens == UNKNOWN).sum() >= 16
     assert (made.seed, made.score, made.fps) == (1, None, None)
-
-
-def test_the_dual_encoder_tells_where_a_picture_without_words_is(pipeline: NuwaPipeline) -> None:
-    model, toolkit = pipeline.model, pipeline._toolkit()
-    assert model.reranker is not None
-    views = toolkit.view_tokens()
-    assert views is not None
-    views = torch.cat((views, toolkit.prompt_tokens("dog"), toolkit.prompt_tokens("play golf")))
-    several = SimpleNamespace(view_tokens=lambda: views, vqgan=toolkit.vqgan)
-    told = set()
-    for seed in range(8):
-        source = picture(32, 32, seed) // 4 + np.uint8(25 * seed)
-        pixels = to_pixels(torch.from_numpy(source).permute(2, 0, 1)[None])
-        scores = torch.cat([model.reranker.score(view[None], pixels) for view in views])
-        found = told_tokens(model, several, "", np.pad(source, ((0, 0), (9, 9), (0, 0))))  # type: ignore[arg-type]
-        assert torch.equal(found[0], views[scores.argmax()])
-        told.add(tuple(found[0].tolist()))
-    assert len(told) > 1
-    assert torch.equal(told_tokens(model, toolkit, "dog", source), toolkit.prompt_tokens("dog"))
 
 
 def test_places_have_a_temperature_of_their_own(

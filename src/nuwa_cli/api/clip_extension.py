@@ -21,13 +21,12 @@ from torch import Tensor
 
 from nuwa_cli.api.detail import carry_detail, unchanged
 from nuwa_cli.api.engine import Engine, SamplingOverrides
-from nuwa_cli.api.extension import canvas_of, draw_step, margin_options, told_tokens
+from nuwa_cli.api.extension import canvas_of, draw_step, margin_options
 from nuwa_cli.api.given import Given, as_frames
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.compositing.fitting import Fit, plan_fit
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
-from nuwa_cli.hub.model_dir import LoadedModel
 from nuwa_cli.infinity.clip_sides import num_side_steps, widen
 from nuwa_cli.infinity.clips import chunks, lengthen
 from nuwa_cli.infinity.geometry import Canvas, Margins
@@ -45,8 +44,7 @@ class ClipExtension:
 
     def __init__(
         self,
-        model: LoadedModel,
-        toolkit: Toolkit,
+        engine: Engine,
         given: Iterable[Frame],
         num_given: int,
         num_frames: int,
@@ -60,8 +58,7 @@ class ClipExtension:
     ) -> None:
         self.num_frames = num_frames
         self.fps = fps
-        self._model = model
-        self._toolkit = toolkit
+        self._engine = engine
         self._given = given
         self._num_given = num_given
         self._canvas = canvas
@@ -105,7 +102,7 @@ class ClipExtension:
         if not self._canvas.margins:
             return frames
         return widen(
-            self._toolkit.vqgan,
+            self._engine.toolkit.vqgan,
             self._canvas,
             frames,
             self._text,
@@ -120,7 +117,7 @@ class ClipExtension:
 
     @property
     def _clip_frames(self) -> int:
-        return self._model.config.transformer.clip_frames
+        return self._engine.model.config.transformer.clip_frames
 
     @property
     def _num_more(self) -> int:
@@ -134,25 +131,25 @@ class ClipExtension:
             yield frame
         if not self._num_more:
             return
-        fit = _fit(recent[-1], self._toolkit)
+        fit = _fit(recent[-1], self._engine.toolkit)
         squares = fit.frames(np.stack(recent))
         begun = lengthen(
-            self._model.transformer,
-            self._toolkit,
+            self._engine.model.transformer,
+            self._engine.toolkit,
             squares,
             self._text,
             self._num_more,
             draw=self._draw,
             seed=self._settings.seed,
         )
-        shown = self._toolkit.picture_tokens(squares[-1:])[0, 0]
+        shown = self._engine.toolkit.picture_tokens(squares[-1:])[0, 0]
         for tokens in begun:
             yield self._restored(tokens, shown, recent[-1], fit)
 
     def _restored(self, tokens: Tensor, shown: Tensor, last: Frame, fit: Fit) -> Frame:
         """Pixels of tokens (h, w) in the clip's own size; the last given frame (H, W, 3) is seen where they
         are what is `shown` there."""
-        levels = decode_cells(self._toolkit.vqgan, tokens.numpy())
+        levels = decode_cells(self._engine.toolkit.vqgan, tokens.numpy())
         drawn = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
         weights = unchanged(tokens.numpy()[None], shown.numpy(), fit.size)
         grey = np.repeat(weights[..., None], 3, axis=-1)
@@ -162,7 +159,7 @@ class ClipExtension:
         return frame
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
-        tokens = draw_step(self._model, plan, self._settings, seed)
+        tokens = draw_step(self._engine.model, plan, self._settings, seed)
         self._steps_done += 1
         if self._on_progress is not None:
             self._on_progress(self._steps_done, self.num_steps)
@@ -171,7 +168,6 @@ class ClipExtension:
 
 def start_clip_extension(
     engine: Engine,
-    toolkit: Toolkit,
     frames: Any,
     num_frames: int | None,
     margins: Margins | None,
@@ -198,7 +194,7 @@ def start_clip_extension(
         "extend",
         prompt,
         Given(frames=first[None], sources=sources),
-        _fit(first, toolkit) if length > count else None,
+        _fit(first, engine.toolkit) if length > count else None,
         settings,
         sample_seed=settings.seed,
         best_of=1,
@@ -210,15 +206,12 @@ def start_clip_extension(
     if margins:
         recipe["options"] |= margin_options(margins)
     return ClipExtension(
-        engine.model,
-        toolkit,
+        engine,
         given,
         count,
         length,
         canvas_of(engine, first.shape[0], first.shape[1], margins),
-        told_tokens(engine.model, toolkit, prompt, first)
-        if margins
-        else toolkit.optional_prompt_tokens(prompt),
+        engine.reader.tokens(prompt, first, "place" if margins else "scene"),
         settings,
         fps=speed,
         recipe=recipe,

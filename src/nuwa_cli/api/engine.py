@@ -20,7 +20,7 @@ from nuwa_cli.api.fitting import Fitted, fit_given
 from nuwa_cli.api.generated import Generated
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.orders import Order
-from nuwa_cli.api.reading import read_scene
+from nuwa_cli.api.reading import Reader
 from nuwa_cli.api.recipe import make_recipe
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.devices import pick_device, pick_dtype
@@ -78,6 +78,13 @@ class Engine:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.toolkit = Toolkit(
+            text=model.text,
+            vqgan=model.tokenizer,
+            vqgan_seg=model.sketch_tokenizer,
+            config=model.config.transformer,
+        )
+        self.reader = Reader(model, self.toolkit)
 
     @classmethod
     def load(
@@ -210,14 +217,10 @@ class Engine:
             prompt=order.prompt,
             num_frames=(order.num_frames or config.num_frames) if is_video else None,
         )
-        plan = TASKS[order.task].load_planner()(fitted.inputs, self._toolkit())
+        plan = self.reader.told(TASKS[order.task].load_planner()(fitted.inputs, self.toolkit))
         settings = self.settings(order.seed, cast(SamplingOverrides, dict(order.sampling)))
         if not plan.has_condition:
             settings = replace(settings, guidance_scale=1.0)
-        encoder, frames = self.model.reranker, fitted.inputs.frames
-        if order.task == "predict" and not order.prompt and encoder and frames is not None:
-            seen = read_scene(encoder, self._toolkit(), frames[0])
-            plan = plan if seen is None else replace(plan, text=seen)
         return Prepared(
             order=order,
             given=given,
@@ -265,15 +268,6 @@ class Engine:
         if "temperature" in sampling:  # is meant for everything
             settings = replace(settings, place_temperature=None)
         return settings if seed is None else replace(settings, seed=seed)
-
-    def _toolkit(self) -> Toolkit:
-        model = self.model
-        return Toolkit(
-            text=model.text,
-            vqgan=model.tokenizer,
-            vqgan_seg=model.sketch_tokenizer,
-            config=model.config.transformer,
-        )
 
     def _candidates(self, best_of: int | None, prompt: str) -> int:
         """How many candidates to draw: a re-ranker and a prompt are needed to choose."""

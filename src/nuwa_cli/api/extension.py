@@ -14,14 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import torch
 
 from nuwa_cli.api.engine import Engine, SamplingOverrides
 from nuwa_cli.api.generated import Generated, Tokens
 from nuwa_cli.api.given import Given, as_frames
-from nuwa_cli.api.reading import read_place
 from nuwa_cli.api.recipe import make_recipe, place_options
-from nuwa_cli.compositing.fitting import plan_fit
 from nuwa_cli.config import SamplingConfig
 from nuwa_cli.errors import UsageError
 from nuwa_cli.hub.model_dir import LoadedModel
@@ -36,8 +33,7 @@ from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import OnProgress, run_plan, seen_text
-from nuwa_cli.tasks.toolkit import Toolkit
+from nuwa_cli.tasks.run import OnProgress, run_plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,8 +58,7 @@ class Extension:
 
     def __init__(
         self,
-        model: LoadedModel,
-        toolkit: Toolkit,
+        engine: Engine,
         picture: Bytes,
         canvas: Canvas,
         settings: SamplingConfig,
@@ -75,8 +70,7 @@ class Extension:
     ) -> None:
         """`detail` is the picture (H, W, 3) that a model drew, in its own pixels: what the words speak of
         stands in it already. None: the picture is the user's."""
-        self._model = model
-        self._toolkit = toolkit
+        self._engine = engine
         self._picture = picture
         self._canvas = canvas
         self._settings = settings
@@ -130,12 +124,12 @@ class Extension:
         yield Piece(SOURCE_STEP, None, top, left, self._picture)
         picture = self._picture if self._detail is None else self._detail
         filled = walk(
-            lanes(picture, self._canvas, self._toolkit.vqgan),
+            lanes(picture, self._canvas, self._engine.toolkit.vqgan),
             draw=self._draw,
             tell=teller(
                 self._canvas,
                 self._segments,
-                lambda prompt: told_tokens(self._model, self._toolkit, prompt, self._picture),
+                lambda prompt: self._engine.reader.tokens(prompt, self._picture, "place"),
                 has_subject=self._detail is None,
             ),
             seed=self._settings.seed,
@@ -154,7 +148,7 @@ class Extension:
         """(top, left, height, width) of the largest rectangle of whole bands around the source that
         `pieces` has given out after `done` steps."""
         controller, canvas = self._controller, self._canvas
-        margin = margin_of(self._toolkit.vqgan.config)
+        margin = margin_of(self._engine.toolkit.vqgan.config)
         bands = [
             region.num_complete(lambda patch: controller.known_after(patch.grown(margin)) < done)
             for region in controller.regions
@@ -195,7 +189,7 @@ class Extension:
         return self._recipe
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
-        return draw_step(self._model, plan, self._settings, seed)
+        return draw_step(self._engine.model, plan, self._settings, seed)
 
 
 def draw_step(model: LoadedModel, plan: Plan, settings: SamplingConfig, seed: int) -> Tensor:
@@ -205,32 +199,8 @@ def draw_step(model: LoadedModel, plan: Plan, settings: SamplingConfig, seed: in
     return run_plan(model.transformer, plan, replace(settings, seed=seed))
 
 
-def told_tokens(model: LoadedModel, toolkit: Toolkit, prompt: str, picture: Bytes) -> Tensor:
-    """Tokens (1, L) of a prompt; where there is none, of the place that a picture (H, W, 3) shows. The dual
-    encoder says which, since it has learnt to tell places from parts of them; without one the model does,
-    by its own likelihood."""
-    views = None if prompt else toolkit.view_tokens()
-    if views is None:
-        return toolkit.optional_prompt_tokens(prompt)
-    height, width = picture.shape[:2]
-    fit = plan_fit(height, width, toolkit.vqgan.config.image_size, "crop")
-    square = fit.frames(picture[None])
-    if model.reranker is not None:
-        return read_place(model.reranker, views, square[0])
-    plan = Plan(
-        task="extend",
-        kind="image",
-        grid=toolkit.grid(),
-        text=torch.zeros_like(views[:1]),
-        views=views,
-        known_tokens=toolkit.picture_tokens(square),
-    )
-    return seen_text(model.transformer, plan)
-
-
 def start_extension(
     engine: Engine,
-    toolkit: Toolkit,
     picture: Any,
     margins: Margins,
     prompt: str = "",
@@ -265,8 +235,7 @@ def start_extension(
     if segments:
         recipe["options"]["prompts"] = [[segment.at, segment.prompt] for segment in told]
     return Extension(
-        engine.model,
-        toolkit,
+        engine,
         source,
         canvas,
         settings,
@@ -278,7 +247,6 @@ def start_extension(
 
 def start_wide(
     engine: Engine,
-    toolkit: Toolkit,
     prompt: str,
     width: int,
     height: int,
@@ -301,8 +269,7 @@ def start_wide(
     options = {**drawn.recipe["options"], "size": [width, height], **place_options(settings)}
     recipe = {**drawn.recipe, "options": options}
     return Extension(
-        engine.model,
-        toolkit,
+        engine,
         resample(detail, (0, 0, detail.shape[1], detail.shape[0]), side, side),
         canvas,
         settings,

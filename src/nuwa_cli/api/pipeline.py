@@ -128,7 +128,6 @@ class NuwaPipeline(Engine):
         """
         return start_extension(
             self,
-            self._toolkit(),
             picture,
             margins,
             prompt,
@@ -178,7 +177,6 @@ class NuwaPipeline(Engine):
         with nobody in the place. Raises UsageError for unusable inputs."""
         return start_wide(
             self,
-            self._toolkit(),
             prompt,
             width,
             height,
@@ -259,7 +257,6 @@ class NuwaPipeline(Engine):
         """
         return start_clip_extension(
             self,
-            self._toolkit(),
             frames,
             num_frames,
             margins,

@@ -28,7 +28,7 @@ def plan_image_completion(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
         layout_frames=1 if inputs.prompt else 0,
         focus=place_of(region),
         may_be_shown=True,
-        views=toolkit.view_tokens() if inputs.engine == "lip" else None,
+        unsaid="place" if inputs.engine == "lip" else None,
         known_tokens=known_outside(picture, region, toolkit),
     )
     return complete(plan, picture, region, inputs.engine)

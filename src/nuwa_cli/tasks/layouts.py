@@ -1,10 +1,10 @@
 """Layouts for a plan: where the subject will be, in each frame, before a token is drawn.
 
 Without known tokens the model's planner draws boxes from the text. Where a picture is given, its
-subject already stands somewhere: candidates drawn by the planner are scored by how well the model
-explains the given tokens with each of them (its own likelihood, no detector), the best is refined
-step by step, and the planner continues the path from there. A region to repaint (`Plan.focus`)
-confines the subject to itself, unless half of it is to be seen beside the region already.
+subject already stands somewhere: candidates drawn by the planner are scored by how likely it finds
+them and how well the model explains the given tokens with each of them (its own likelihood, no
+detector), the best is refined step by step, and the planner continues the path from there. A region
+to repaint (`Plan.focus`) confines the subject to itself, unless it is to be seen beside the region already.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _CANDIDATES = 24  # boxes, and later paths, to choose from
 _REFINEMENTS = (3, 2, 1, 1)  # bins that a box side moves in each round
 _FIRST_BOX = 5  # slots up to the first key box
 _SMALLEST = 2  # bins: no subject is smaller
-_SURPRISE = 4.0  # nats that one token can count against a view: a picture need not be of this world
-_VIEWS_AT_ONCE = 8
-_CLEARLY = 8.0  # nats that a subject outside the region must explain more
+_SURPRISE = 4.0  # nats that one token can count against a text: a picture need not be of this world
+_TEXTS_AT_ONCE = 8
+_CLEARLY = 8.0  # nats that somebody whom no text names must explain more than nobody
 _NOBODY = 0.45  # of a text that names a place alone; measured: 0.6 to 0.9 there, else below 0.35
 
 
@@ -76,7 +76,8 @@ def find_box(model: Nuwa, plan: Plan, frame: int, seed: int) -> Box | None:
     assert plan.known_tokens is not None
     pooled = model.encode(Condition(text=plan.text.to(model.head.weight.device))).pooled
     known = plan.known_tokens[:, frame : frame + 1].to(pooled.device)
-    best = _Explanation(model, plan, known).best(_first_boxes(model, plan, pooled, seed))
+    candidates = _first_boxes(model, plan, pooled, seed)
+    best = _Explanation(model, plan, pooled, known, candidates).best()
     if not bool(best[0, 0]):
         return None
     x, y, width, height = from_bins(best[0, 1:]).tolist()
@@ -84,19 +85,17 @@ def find_box(model: Nuwa, plan: Plan, frame: int, seed: int) -> Box | None:
 
 
 @torch.inference_mode()
-def seen_view(model: Nuwa, plan: Plan) -> Tensor:
-    """Of `plan.views` the text (1, L) that explains the first known frame best: what a completion is told
-    where nobody said anything. Its own likelihood tells a model where it is, as it tells it where a
-    subject stands."""
-    assert plan.views is not None and plan.known_tokens is not None
+def likeliest_text(model: Nuwa, texts: Tensor, known: Tensor) -> Tensor:
+    """Of texts (k, L) the one (1, L) that explains the known tokens (1, 1, h, w) of a picture, -1 in its
+    hole, best. Its own likelihood tells a model where it is, as it tells it where a subject stands."""
     device = model.head.weight.device
-    known = plan.known_tokens[:, :1].to(device)
+    known = known.to(device)
     target = _filled(known)
     scores = []
-    for views in torch.split(plan.views.to(device), _VIEWS_AT_ONCE):
-        losses = _token_losses(model, target, Condition(text=views)).clamp(max=_SURPRISE)
+    for some in torch.split(texts.to(device), _TEXTS_AT_ONCE):
+        losses = _token_losses(model, target, Condition(text=some)).clamp(max=_SURPRISE)
         scores.append(-(losses * (known >= 0)).sum(dim=(1, 2, 3)))
-    return plan.views[int(torch.cat(scores).argmax())][None]
+    return texts[int(torch.cat(scores).argmax())][None]
 
 
 def confine(boxes: Tensor, focus: Box) -> Tensor:
@@ -146,22 +145,25 @@ def _first_boxes(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
 
 
 def _shown_or_inside(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
-    """Bins (1, NUM_SLOTS) of a subject inside the focus, unless what is known of the picture is
-    explained clearly better by one that stands partly outside. Without a text only that one counts:
-    nobody else was asked for."""
+    """Bins (1, NUM_SLOTS) of a subject inside the focus, unless one that stands partly outside is
+    likelier, given what is known of the picture. Without a text only that one counts, where it is clearly
+    there: nobody else was asked for."""
     assert plan.known_tokens is not None and plan.focus is not None
+    has_text = bool(plan.text.any())
     candidates = _first_boxes(model, plan, pooled, seed)
-    if bool(plan.text.any()) and not bool(candidates[0, 0]):
-        return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
-    if bool(plan.text.any()):
-        within = confine(from_bins(candidates[:, 1:]), plan.focus)
-        others = F.pad(to_bins(within), (1, 0), value=1)
-    else:
-        others = torch.zeros_like(candidates[:1])
-    explanation = _Explanation(model, plan, plan.known_tokens[:, :1].to(pooled.device))
-    shown = explanation.best(candidates)
-    scores = explanation.log_likelihood(torch.cat((shown, others)))
-    chosen = shown if bool(scores[0] > scores[1:].max() + _CLEARLY) else others[:1]
+    nobody = torch.zeros_like(candidates[:1])
+    chosen = nobody
+    if not has_text or bool(candidates[0, 0]):
+        known = plan.known_tokens[:, :1].to(pooled.device)
+        explanation = _Explanation(model, plan, pooled, known, candidates)
+        chosen = explanation.best()
+        if has_text:
+            within = confine(from_bins(candidates[:, 1:]), plan.focus)
+            others = F.pad(to_bins(within), (1, 0), value=1)
+            scores = explanation.log_probability(torch.cat((chosen, others)))
+            chosen = chosen if bool(scores[0] > scores[1:].max()) else others[:1]
+        elif not explanation.is_told(chosen, nobody, _CLEARLY):
+            chosen = nobody
     return F.pad(chosen, (0, NUM_SLOTS - _FIRST_BOX))
 
 
@@ -169,8 +171,8 @@ def _continued(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
     """Bins (1, NUM_SLOTS) that fit what the known tokens show."""
     assert plan.known_tokens is not None
     known = plan.known_tokens.to(pooled.device)
-    first = _Explanation(model, plan, known[:, :1])
-    start = first.best(_first_boxes(model, plan, pooled, seed))
+    candidates = _first_boxes(model, plan, pooled, seed)
+    start = _Explanation(model, plan, pooled, known[:, :1], candidates).best()
     if not bool(start[0, 0]):
         return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
     paths = _draw(model, plan, pooled, seed, _CANDIDATES, given=start, round_=1)
@@ -181,38 +183,64 @@ def _continued(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
     keys, _ = key_boxes(paths)
     passed = box_path(keys, num_known, plan.layout_frames)[:, -1]
     candidates = torch.cat((start, F.pad(to_bins(passed), (1, 0), value=1)))
-    last = _Explanation(model, plan, known[:, num_known - 1 : num_known]).best(candidates)
+    shown = known[:, num_known - 1 : num_known]
+    last = _Explanation(model, plan, pooled, shown, candidates).best()
     distance = (passed - from_bins(last[:, 1:])).abs().sum(dim=-1)
     return paths[distance.argmin()][None]
 
 
 class _Explanation:
-    """How well one frame of known tokens (1, 1, h, w) is explained by a first box."""
+    """Which first box, bins (k, 5) of some candidates and those near them, is likeliest, given one frame
+    of known tokens (1, 1, h, w) and the text, which encodes to `pooled` (1, d): how well it explains the
+    tokens, and how likely the planner finds it. A hole explains nothing, so that without the planner a box
+    would spread over it as it likes."""
 
-    def __init__(self, model: Nuwa, plan: Plan, known: Tensor) -> None:
+    def __init__(
+        self, model: Nuwa, plan: Plan, pooled: Tensor, known: Tensor, candidates: Tensor
+    ) -> None:
         self.model = model
         self.text = plan.text.to(known.device)
+        self.pooled = pooled
+        self.is_clip = plan.kind == "video"
         self.grid = GridShape(1, plan.grid.height, plan.grid.width)
         self.is_known = known >= 0
         self.tokens = _filled(known)
         self.scores: dict[bytes, Tensor] = {}  # by layout: many boxes cover the same cells
+        self.candidates = candidates
 
-    def best(self, candidates: Tensor) -> Tensor:
-        """Of first boxes, bins (k, 5), the likeliest, refined: (1, 5)."""
-        scores = self.log_likelihood(candidates)
-        best, score = candidates[scores.argmax()][None], scores.max()
-        for step in _REFINEMENTS if bool(best[0, 0]) else ():
+    def best(self) -> Tensor:
+        """The likeliest, refined: (1, 5)."""
+        somebody = self.candidates[:, 0] > 0
+        if not bool(somebody.any()):
+            return self.candidates[:1]
+        boxes = self.candidates[somebody]
+        scores = self.log_probability(boxes)
+        best, score = boxes[scores.argmax()][None], scores.max()
+        for step in _REFINEMENTS:
             moves = torch.cat((torch.eye(4), -torch.eye(4))).long().to(best.device) * step
             moved = best.repeat(len(moves), 1)
             moved[:, 1:] = (moved[:, 1:] + moves).clamp(min=0, max=BINS - 1)
             moved[:, 3:] = moved[:, 3:].clamp(min=_SMALLEST)
-            scores = self.log_likelihood(moved)
+            scores = self.log_probability(moved)
             if bool(scores.max() > score):
                 best, score = moved[scores.argmax()][None], scores.max()
-        return best
+        nobody = self.candidates[~somebody][:1]
+        return best if len(nobody) == 0 or self.is_told(best, nobody) else nobody
 
-    def log_likelihood(self, bins: Tensor) -> Tensor:
-        """Log-probability of the known tokens under each first box: (k, 5) → (k,), in nats."""
+    def is_told(self, box: Tensor, nobody: Tensor, margin: float = 0.0) -> bool:
+        """Whether known tokens tell of a box (1, 5), by so many nats, and not of nobody (1, 5). How likely the
+        planner finds it has no say: one of many boxes is always less likely than none."""
+        told, untold = self._log_likelihood(torch.cat((box, nobody))).tolist()
+        return bool(box[0, 0]) and told > untold + margin
+
+    def log_probability(self, boxes: Tensor) -> Tensor:
+        """Of each of some first boxes, up to a constant: (k, 5) → (k,), in nats."""
+        logits = self.model.planner(self.pooled.expand(len(boxes), -1), boxes, is_clip=self.is_clip)
+        prior = logits.float().log_softmax(dim=-1).gather(-1, boxes[..., None])[:, 1:, 0]
+        return prior.sum(dim=1) + self._log_likelihood(boxes)
+
+    def _log_likelihood(self, bins: Tensor) -> Tensor:
+        """Of the known tokens under each first box."""
         boxes, present = from_bins(bins[:, 1:])[:, None], bins[:, :1] > 0
         layouts = rasterize(boxes, present, self.grid)
         names = [layout.cpu().numpy().tobytes() for layout in layouts]

@@ -17,6 +17,9 @@ from nuwa_cli.tasks.inputs import Bytes, Mask
 
 OutputKind = Literal["image", "video"]
 
+Unsaid = Literal["place", "scene"]
+"""What a picture can be read for: its place, or somebody in a place where that is sure."""
+
 Box = tuple[float, float, float, float]
 """(center x, center y, width, height) as shares of the frame."""
 
@@ -29,9 +32,7 @@ class Plan:
     kind: OutputKind
     grid: GridShape  # of the output
     text: Tensor  # int64 (1, L), 0 = padding; all zero = no text
-    views: Tensor | None = (
-        None  # int64 (k, L): without a text, the one that fits what is known is told
-    )
+    unsaid: Unsaid | None = None  # without a text, what is read from the first of the frames
     sketch: Tensor | None = None  # int64 (1, t, h, w), -1 = absent
     canvas: Tensor | None = None  # int64 (1, t, h, w), -1 = hole
     pixels: Tensor | None = None  # float (1, 4, 4h, 4w) of the canvas's first frame (ops.samples)
@@ -41,7 +42,7 @@ class Plan:
     may_be_shown: bool = False  # … unless the known tokens show part of it elsewhere
     boxes: tuple[Box | None, ...] = ()  # the subject's box in each frame, given instead of planned
     known_tokens: Tensor | None = None  # int64 (1, t, h, w), -1 = to be generated
-    frames: Bytes | None = None  # (t, S, S, 3) what is given around a hole …
+    frames: Bytes | None = None  # (t, S, S, 3) what is given, outside the hole …
     hole: Mask | None = None  # … bool (t, S, S), for a decoder that joins both
     expected: Tensor | None = None  # int64 (1, t, h, w) tokens to be favored, -1 = none …
     expected_nats: float = 0.0  # … by so much

@@ -14,7 +14,7 @@ from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.sampling.decode import FinishedFrame, generate, generate_tokens
 from nuwa_cli.sampling.events import Progress
 from nuwa_cli.sampling.persistence import Expectation
-from nuwa_cli.tasks.layouts import plan_layout, seen_view
+from nuwa_cli.tasks.layouts import plan_layout
 from nuwa_cli.tasks.plan import Plan
 
 OnProgress = Callable[[int, int], None]
@@ -22,9 +22,6 @@ OnProgress = Callable[[int, int], None]
 
 OnTokens = Callable[[int, int, Tensor], None]
 """Called with (number of the sample, number of the frame, its tokens (h, w)) when a frame is complete."""
-
-_Readings = dict[tuple[bytes, ...], Tensor]
-"""Texts (1, L) that fit what is known, by (views, known tokens)."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -90,9 +87,8 @@ def run_plans(
     what it would be alone."""
     alike: dict[object, list[int]] = {}
     prepared = []
-    readings: _Readings = {}
     for index, (plan, sampling) in enumerate(samples):
-        condition = _condition(model, plan, sampling.seed, readings)
+        condition = _condition(model, plan, sampling.seed)
         prepared.append(condition)
         alike.setdefault(_likeness(plan, sampling, condition), []).append(index)
     results: dict[int, Tensor] = {}
@@ -126,8 +122,7 @@ def run_plans(
     return [results[index] for index in range(len(samples))]
 
 
-def _condition(model: Nuwa, plan: Plan, seed: int, readings: _Readings | None = None) -> Condition:
-    plan = replace(plan, text=seen_text(model, plan, readings))
+def _condition(model: Nuwa, plan: Plan, seed: int) -> Condition:
     layout = plan_layout(model, plan, seed) if plan.has_layout else None
     return Condition(
         text=plan.text,
@@ -152,19 +147,6 @@ def _expectation(plan: Plan) -> Expectation | None:
 def _some(tokens: Tensor | None) -> Tensor:
     assert tokens is not None  # of like samples all have known tokens, or none
     return tokens
-
-
-def seen_text(model: Nuwa, plan: Plan, readings: _Readings | None = None) -> Tensor:
-    """The text of a plan, int64 (1, L), or without one that of its views that fits what is known; what is
-    in `readings` is not read again, since seeds have no part in it."""
-    if plan.views is None or bool(plan.text.any()):
-        return plan.text
-    if readings is None or plan.known_tokens is None:
-        return seen_view(model, plan)
-    shown = tuple(tensor.cpu().numpy().tobytes() for tensor in (plan.views, plan.known_tokens))
-    if shown not in readings:
-        readings[shown] = seen_view(model, plan)
-    return readings[shown]
 
 
 def _mix(seed: int, index: int) -> int:

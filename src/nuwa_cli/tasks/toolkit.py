@@ -47,7 +47,7 @@ class Toolkit:
             return self.prompt_tokens(prompt)
         return self.text.encode_batch([""], self.config.max_text_len)
 
-    def view_tokens(self) -> Tensor | None:
+    def place_tokens(self) -> Tensor | None:
         """Tokens int64 (k, L) of places that the model knows by name; None if there are none."""
         return self._known(view_captions())
 

@@ -1,9 +1,8 @@
 """V2V: the first frames of a clip in, and a text if there is one, the whole clip out (paper §4.2).
 
 The given frames are known tokens; everything after them is drawn, and 3DNA lets motion go on from
-what the last frames show. Without a text the condition is the paper's "None", unless the dual encoder is sure
-whom the first frame shows (`api/reading.py`). The layout is planned
-either way: it begins where the subject stands in the given frames.
+what the last frames show. Without a text the condition is the paper's "None", unless it is sure whom the first frame
+shows. The layout is planned either way: it begins where the subject stands in the given frames.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ def plan_video_prediction(inputs: TaskInputs, toolkit: Toolkit) -> Plan:
         kind="video",
         grid=toolkit.grid(length),
         text=toolkit.optional_prompt_tokens(inputs.prompt),
+        unsaid="scene",
         layout_frames=toolkit.config.clip_frames,
+        frames=given,
         known_tokens=pad_frames(toolkit.picture_tokens(given), length),
     )

@@ -150,7 +150,7 @@ def _lengthened(
     pipeline: NuwaPipeline, given: Any, more: int, prompt: str = "", seed: int = 1
 ) -> tuple[Iterator[Tensor], _Drawer]:
     drawer = _Drawer()
-    model, toolkit = pipeline.model.transformer, pipeline._toolkit()
+    model, toolkit = pipeline.model.transformer, pipeline.toolkit
     text = toolkit.optional_prompt_tokens(prompt)
     return lengthen(model, toolkit, given, text, more, draw=drawer, seed=seed), drawer
 
@@ -161,7 +161,7 @@ def test_each_chunk_begins_with_the_last_frames(
 ) -> None:
     given = np.random.default_rng(0).integers(0, 256, (num_given, SIZE, SIZE, 3), dtype=np.uint8)
     frames, drawer = _lengthened(pipeline, given, 7, prompt)
-    clip = [*pipeline._toolkit().picture_tokens(given)[0], *frames]
+    clip = [*pipeline.toolkit.picture_tokens(given)[0], *frames]
     assert len(clip) == num_given + 7
     end = num_given
     for plan in drawer.plans:

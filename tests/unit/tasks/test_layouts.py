@@ -16,7 +16,7 @@ from nuwa_cli.model.layout import OUTSIDE, boxes_of, from_bins, rasterize
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.presets import get_preset
-from nuwa_cli.tasks.layouts import confine, find_box, plan_keys, plan_layout, seen_view
+from nuwa_cli.tasks.layouts import confine, find_box, likeliest_text, plan_keys, plan_layout
 from nuwa_cli.tasks.plan import Plan
 
 share = st.floats(0.05, 1.0)
@@ -174,7 +174,7 @@ def test_a_box_is_found_in_any_known_frame(painter: Nuwa) -> None:
     assert find_box(painter, _plan(known, GridShape(3, 4, 4), text=0), 0, 0) is None
 
 
-def test_the_view_that_explains_what_is_known_is_told() -> None:
+def test_the_text_that_explains_what_is_known_is_told() -> None:
     """A model that gives token t to who is told the word t."""
 
     class Reader(Nuwa):
@@ -186,9 +186,26 @@ def test_the_view_that_explains_what_is_known_is_told() -> None:
             )
             return logits
 
-    views = torch.tensor([[2, 0], [3, 0], [4, 0]])
+    texts = torch.tensor([[2, 0], [3, 0], [4, 0]])
     known = torch.full((1, 1, 4, 4), -1)
     known[..., :2, :] = 3
     known[..., 0, 0] = 4
-    plan = replace(_plan(known, GridShape(1, 4, 4), text=0), views=views)
-    assert seen_view(Reader(get_preset("test").transformer), plan).tolist() == [[3, 0]]
+    model = Reader(get_preset("test").transformer)
+    assert likeliest_text(model, texts, known).tolist() == [[3, 0]]
+
+
+def test_where_nothing_is_known_the_planner_decides(painter: Nuwa) -> None:
+    """A hole explains every box alike: without the planner's say any candidate would do."""
+    planned = copy.deepcopy(painter)
+    with torch.no_grad():
+        planned.planner.slots[:5] = 3.0
+        heads = planned.planner.heads
+        heads[:5] = -0.1
+        heads[0, 1] = heads[1, 26] = heads[2, 16] = heads[4, 8] = 0.0  # somebody, x, y, height
+        heads[3, 10], heads[3, 4] = 0.0, 0.002  # wide, or a little likelier narrow
+    known = torch.full((1, 3, 16, 16), -1)
+    known[0, 0, :, :4] = 0
+    for seed in range(12):
+        keys, present = plan_keys(planned, _plan(known, GridShape(3, 16, 16)), seed)
+        assert bool(present)
+        assert torch.equal(keys[0, 0], from_bins(torch.tensor([26, 16, 4, 8])))

@@ -203,11 +203,18 @@ def test_a_subject_may_be_half_shown_to_be_completed_but_not_to_be_painted(plan:
     assert not plan("edit", **given).may_be_shown
 
 
-def test_views_are_places_that_the_model_knows_by_name(plan: Planner, toolkit: Toolkit) -> None:
-    planned = plan("inpaint", frames=frames(1), region=region(0, 8, 0, 8))
-    assert planned.views is not None
-    told = {toolkit.text.decode(view[view > 0].tolist()) for view in planned.views}
+def test_places_that_the_model_knows_by_name(toolkit: Toolkit) -> None:
+    places = toolkit.place_tokens()
+    assert places is not None
+    told = {toolkit.text.decode(place[place > 0].tolist()) for place in places}
     assert told == {"a beach"}  # of all places the only one in "a dog on the beach"
+
+
+def test_what_pictures_without_words_are_read_for(plan: Planner) -> None:
+    hole = {"frames": frames(1), "region": region(0, 8, 0, 8)}
+    assert plan("inpaint", **hole).unsaid == "place"
+    assert plan("inpaint", **hole, engine="nuwa").unsaid is None
+    assert plan("predict", frames=frames(1), num_frames=3).unsaid == "scene"
 
 
 def test_completion_without_words(plan: Planner) -> None:
