@@ -16,6 +16,7 @@ from nuwa_cli.api import NuwaPipeline
 from nuwa_cli.api.given import Given
 from nuwa_cli.api.orders import Order
 from nuwa_cli.hub.model_dir import LoadedModel
+from nuwa_cli.ops.pixels import to_pixels
 from nuwa_cli.storybook.captions import subject_captions
 
 SIDE = 32
@@ -84,6 +85,29 @@ def test_a_place_is_always_named(told: Any) -> None:
         assert pipeline.reader.tokens("", shown, "place")[0, 0] == 7
     asked = pipeline.reader.tokens("dog", shown, "place")
     assert torch.equal(asked, pipeline.toolkit.prompt_tokens("dog"))
+
+
+def test_the_dual_encoder_tells_where_a_picture_without_words_is(model_folder: Path) -> None:
+    pipeline = NuwaPipeline.load(model_folder, device="cpu", dtype="float32")
+    encoder, toolkit = pipeline.model.reranker, pipeline.toolkit
+    assert encoder is not None
+    places = toolkit.place_tokens()
+    assert places is not None
+    places = torch.cat((places, toolkit.prompt_tokens("dog"), toolkit.prompt_tokens("play golf")))
+    object.__setattr__(toolkit, "place_tokens", lambda: places)
+    told = set()
+    for seed in range(8):
+        noise = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        source = noise // 4 + np.uint8(25 * seed)
+        pixels = to_pixels(torch.from_numpy(source).permute(2, 0, 1)[None])
+        scores = torch.cat([encoder.score(place[None], pixels) for place in places])
+        wide = np.pad(source, ((0, 0), (9, 9), (0, 0)))  # what a square leaves out
+        found = pipeline.reader.tokens("", wide, "place")
+        assert torch.equal(found[0], places[scores.argmax()])
+        told.add(tuple(found[0].tolist()))
+    assert len(told) > 1
+    asked = pipeline.reader.tokens("dog", source, "place")
+    assert torch.equal(asked, toolkit.prompt_tokens("dog"))
 
 
 @pytest.mark.parametrize(("shares", "first"), [((0.1, 0.6, 0.3), 6), ((0.45, 0.45, 0.1), 0)])

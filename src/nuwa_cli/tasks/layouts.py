@@ -76,8 +76,7 @@ def find_box(model: Nuwa, plan: Plan, frame: int, seed: int) -> Box | None:
     assert plan.known_tokens is not None
     pooled = model.encode(Condition(text=plan.text.to(model.head.weight.device))).pooled
     known = plan.known_tokens[:, frame : frame + 1].to(pooled.device)
-    candidates = _first_boxes(model, plan, pooled, seed)
-    best = _Explanation(model, plan, pooled, known, candidates).best()
+    best = _Explanation(model, plan, pooled, known).best(_first_boxes(model, plan, pooled, seed))
     if not bool(best[0, 0]):
         return None
     x, y, width, height = from_bins(best[0, 1:]).tolist()
@@ -151,19 +150,17 @@ def _shown_or_inside(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tens
     assert plan.known_tokens is not None and plan.focus is not None
     has_text = bool(plan.text.any())
     candidates = _first_boxes(model, plan, pooled, seed)
-    nobody = torch.zeros_like(candidates[:1])
-    chosen = nobody
-    if not has_text or bool(candidates[0, 0]):
-        known = plan.known_tokens[:, :1].to(pooled.device)
-        explanation = _Explanation(model, plan, pooled, known, candidates)
-        chosen = explanation.best()
-        if has_text:
-            within = confine(from_bins(candidates[:, 1:]), plan.focus)
-            others = F.pad(to_bins(within), (1, 0), value=1)
-            scores = explanation.log_probability(torch.cat((chosen, others)))
-            chosen = chosen if bool(scores[0] > scores[1:].max()) else others[:1]
-        elif not explanation.is_told(chosen, nobody, _CLEARLY):
-            chosen = nobody
+    if has_text and not bool(candidates[0, 0]):
+        return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
+    explanation = _Explanation(model, plan, pooled, plan.known_tokens[:, :1].to(pooled.device))
+    shown = explanation.best(candidates)
+    if has_text:
+        within = confine(from_bins(candidates[:, 1:]), plan.focus)
+        others = F.pad(to_bins(within), (1, 0), value=1)
+        scores = explanation.log_probability(torch.cat((shown, others)))
+        chosen = shown if bool(scores[0] > scores[1:].max()) else others[:1]
+    else:
+        chosen = shown if explanation.is_told(shown, _CLEARLY) else torch.zeros_like(shown)
     return F.pad(chosen, (0, NUM_SLOTS - _FIRST_BOX))
 
 
@@ -171,8 +168,8 @@ def _continued(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
     """Bins (1, NUM_SLOTS) that fit what the known tokens show."""
     assert plan.known_tokens is not None
     known = plan.known_tokens.to(pooled.device)
-    candidates = _first_boxes(model, plan, pooled, seed)
-    start = _Explanation(model, plan, pooled, known[:, :1], candidates).best()
+    first = _Explanation(model, plan, pooled, known[:, :1])
+    start = first.best(_first_boxes(model, plan, pooled, seed))
     if not bool(start[0, 0]):
         return torch.zeros(1, NUM_SLOTS, dtype=torch.int64, device=pooled.device)
     paths = _draw(model, plan, pooled, seed, _CANDIDATES, given=start, round_=1)
@@ -184,20 +181,17 @@ def _continued(model: Nuwa, plan: Plan, pooled: Tensor, seed: int) -> Tensor:
     passed = box_path(keys, num_known, plan.layout_frames)[:, -1]
     candidates = torch.cat((start, F.pad(to_bins(passed), (1, 0), value=1)))
     shown = known[:, num_known - 1 : num_known]
-    last = _Explanation(model, plan, pooled, shown, candidates).best()
+    last = _Explanation(model, plan, pooled, shown).best(candidates)
     distance = (passed - from_bins(last[:, 1:])).abs().sum(dim=-1)
     return paths[distance.argmin()][None]
 
 
 class _Explanation:
-    """Which first box, bins (k, 5) of some candidates and those near them, is likeliest, given one frame
-    of known tokens (1, 1, h, w) and the text, which encodes to `pooled` (1, d): how well it explains the
-    tokens, and how likely the planner finds it. A hole explains nothing, so that without the planner a box
-    would spread over it as it likes."""
+    """How likely a first box is, given one frame of known tokens (1, 1, h, w) and the text, which encodes
+    to `pooled` (1, d): how well it explains the tokens, and how likely the planner finds it. A hole explains
+    nothing, so that without the planner a box would spread over it as it likes."""
 
-    def __init__(
-        self, model: Nuwa, plan: Plan, pooled: Tensor, known: Tensor, candidates: Tensor
-    ) -> None:
+    def __init__(self, model: Nuwa, plan: Plan, pooled: Tensor, known: Tensor) -> None:
         self.model = model
         self.text = plan.text.to(known.device)
         self.pooled = pooled
@@ -206,14 +200,13 @@ class _Explanation:
         self.is_known = known >= 0
         self.tokens = _filled(known)
         self.scores: dict[bytes, Tensor] = {}  # by layout: many boxes cover the same cells
-        self.candidates = candidates
 
-    def best(self) -> Tensor:
-        """The likeliest, refined: (1, 5)."""
-        somebody = self.candidates[:, 0] > 0
-        if not bool(somebody.any()):
-            return self.candidates[:1]
-        boxes = self.candidates[somebody]
+    def best(self, candidates: Tensor) -> Tensor:
+        """Of first boxes, bins (k, 5), the likeliest, refined, or nobody where that is one of them and
+        nothing tells of a box: (1, 5)."""
+        boxes = candidates[candidates[:, 0] > 0]
+        if len(boxes) == 0:
+            return candidates[:1]
         scores = self.log_probability(boxes)
         best, score = boxes[scores.argmax()][None], scores.max()
         for step in _REFINEMENTS:
@@ -224,14 +217,15 @@ class _Explanation:
             scores = self.log_probability(moved)
             if bool(scores.max() > score):
                 best, score = moved[scores.argmax()][None], scores.max()
-        nobody = self.candidates[~somebody][:1]
-        return best if len(nobody) == 0 or self.is_told(best, nobody) else nobody
+        if len(boxes) == len(candidates) or self.is_told(best):
+            return best
+        return torch.zeros_like(best)
 
-    def is_told(self, box: Tensor, nobody: Tensor, margin: float = 0.0) -> bool:
-        """Whether known tokens tell of a box (1, 5), by so many nats, and not of nobody (1, 5). How likely the
+    def is_told(self, box: Tensor, margin: float = 0.0) -> bool:
+        """Whether known tokens tell of a box (1, 5) and not of nobody, by so many nats. How likely the
         planner finds it has no say: one of many boxes is always less likely than none."""
-        told, untold = self._log_likelihood(torch.cat((box, nobody))).tolist()
-        return bool(box[0, 0]) and told > untold + margin
+        told, untold = self._log_likelihood(torch.cat((box, torch.zeros_like(box)))).tolist()
+        return bool(told > untold + margin)
 
     def log_probability(self, boxes: Tensor) -> Tensor:
         """Of each of some first boxes, up to a constant: (k, 5) → (k,), in nats."""

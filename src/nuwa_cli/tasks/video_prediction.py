@@ -1,8 +1,9 @@
 """V2V: the first frames of a clip in, and a text if there is one, the whole clip out (paper §4.2).
 
 The given frames are known tokens; everything after them is drawn, and 3DNA lets motion go on from
-what the last frames show. Without a text the condition is the paper's "None", unless it is sure whom the first frame
-shows. The layout is planned either way: it begins where the subject stands in the given frames.
+what the last frames show. Without a text the condition is the paper's "None", unless it is sure whom
+the first frame shows. The layout is planned either way: it begins where the subject stands in the
+given frames.
 """
 
 from __future__ import annotations
