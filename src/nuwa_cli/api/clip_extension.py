@@ -85,7 +85,7 @@ class ClipExtension:
 
     @property
     def num_steps(self) -> int:
-        """How many plans are drawn: chunks in time, and patches of each chunk in space."""
+        """How many steps there are: chunks in time, and patches of each chunk in space."""
         steps = sum(1 for _ in chunks(self._num_given, self._num_more, self._clip_frames))
         if self._canvas.margins:
             steps += num_side_steps(self.num_frames, self._canvas, self._clip_frames)
@@ -109,6 +109,7 @@ class ClipExtension:
             clip_frames=self._clip_frames,
             draw=self._draw,
             seed=self._settings.seed,
+            on_step=self._step_done,
         )
 
     def recipe(self) -> Recipe:
@@ -139,7 +140,7 @@ class ClipExtension:
             squares,
             self._text,
             self._num_more,
-            draw=self._draw,
+            draw=self._draw_chunk,
             seed=self._settings.seed,
         )
         shown = self._engine.toolkit.picture_tokens(squares[-1:])[0, 0]
@@ -159,11 +160,17 @@ class ClipExtension:
         return frame
 
     def _draw(self, plan: Plan, seed: int) -> Tensor:
-        tokens = draw_step(self._engine.model, plan, self._settings, seed)
+        return draw_step(self._engine.model, plan, self._settings, seed)
+
+    def _draw_chunk(self, plan: Plan, seed: int) -> Tensor:
+        tokens = self._draw(plan, seed)
+        self._step_done()
+        return tokens
+
+    def _step_done(self) -> None:
         self._steps_done += 1
         if self._on_progress is not None:
             self._on_progress(self._steps_done, self.num_steps)
-        return tokens
 
 
 def start_clip_extension(

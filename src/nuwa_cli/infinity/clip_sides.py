@@ -15,7 +15,7 @@ with the same seed; a frame does not depend on frames of later chunks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,11 +24,12 @@ from torch import Tensor
 
 from nuwa_cli.infinity.clips import EXPECTED_NATS, Draw, chunks, context_of
 from nuwa_cli.infinity.controller import Controller, Step
+from nuwa_cli.infinity.drafts import Drafts
 from nuwa_cli.infinity.geometry import Canvas, Rect
+from nuwa_cli.infinity.plans import Words, plan_step, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, Tokens
 from nuwa_cli.infinity.source import Pixels, SourceCells, samples_of
 from nuwa_cli.infinity.strips import decode_cells, margin_of, strip
-from nuwa_cli.infinity.walk import Words, plan_step, step_seed
 from nuwa_cli.ops.grid import GridShape
 from nuwa_cli.tasks.inputs import Mask
 from nuwa_cli.tasks.plan import Plan
@@ -38,7 +39,7 @@ _STILL = 2.0  # levels: the noise of a compressed clip
 
 
 def num_side_steps(frames: int, canvas: Canvas, clip_frames: int) -> int:
-    """How many plans it takes to widen so many frames."""
+    """How many steps it takes to widen so many frames."""
     passes = 1 + sum(1 for _ in chunks(1, frames - 1, clip_frames))
     return passes * len(Controller(canvas))
 
@@ -52,13 +53,15 @@ def widen(
     clip_frames: int,
     draw: Draw,
     seed: int,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[Pixels]:
     """Every frame (H, W, 3) of a clip as (canvas.height, canvas.width, 3).
 
     Args:
         text: int64 (1, L) of what is seen around the clip, where nobody stands; all zeros = nothing.
+        on_step: called after each of `num_side_steps`.
     """
-    chunk = _Chunk(vqgan, canvas, text, clip_frames)
+    chunk = _Chunk(vqgan, canvas, text, clip_frames, on_step)
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
@@ -81,12 +84,20 @@ def widen(
 class _Chunk:
     """Some frames of the canvas: their sources, and the tokens of all cells."""
 
-    def __init__(self, vqgan: VQGAN, canvas: Canvas, text: Tensor, clip_frames: int) -> None:
+    def __init__(
+        self,
+        vqgan: VQGAN,
+        canvas: Canvas,
+        text: Tensor,
+        clip_frames: int,
+        on_step: Callable[[], None],
+    ) -> None:
         self.vqgan = vqgan
         self.canvas = canvas
         self.controller = Controller(canvas)
         self.words = Words(text, has_subject=False)
         self.clip_frames = clip_frames
+        self.on_step = on_step
         self.margin = margin_of(vqgan.config)
         self.sources: list[SourceCells] = []
         self.tokens = np.empty((0, canvas.rows, canvas.columns), dtype=np.int64)
@@ -108,12 +119,16 @@ class _Chunk:
 
     def fill_first(self, draw: Draw, seed: int) -> None:
         """Draw all that is not known of the first frame."""
+        drafts = Drafts(self.sources[0], self.controller, self._select)
         for step in self.controller:
-            plan = plan_step(step, self._window(step), self.words)
-            drawn = draw(plan, step_seed(seed, step.index))[0].cpu().numpy()
-            inside = step.patch.seen_from(step.window)
-            self._first.tokens[step.patch.slices] = drawn[inside.slices]
+            tokens = drafts.patch(step, tell=lambda _: self.words, draw=draw, seed=seed)
+            if tokens is None:
+                plan = plan_step(step, self._window(step), self.words)
+                drawn = draw(plan, step_seed(seed, step.index))[0].cpu().numpy()
+                tokens = drawn[step.patch.seen_from(step.window).slices]
+            self._first.tokens[step.patch.slices] = tokens
             self._sample(step)
+            self.on_step()
         self.tokens[0] = self._place = self._first.tokens.copy()
 
     def fill(self, known: int, draw: Draw, seed: int) -> None:
@@ -122,6 +137,7 @@ class _Chunk:
             drawn = draw(self._plan(step), step_seed(seed, step.index))[known:].cpu().numpy()
             inside = step.patch.seen_from(step.window)
             self.tokens[known:, *step.patch.slices] = drawn[:, *inside.slices]
+            self.on_step()
 
     def pixels(self, number: int) -> Pixels:
         """One frame of the result."""
@@ -174,6 +190,12 @@ class _Chunk:
         """What is known of the first frame in a step's window."""
         cells = step.window.slices
         return Cells(self._first.tokens[cells], self._first.samples[cells])
+
+    def _select(self, rect: Rect) -> Cells:
+        """The same of any rectangle, which may reach beyond the canvas."""
+        found, inside = Cells.unknown(rect.height, rect.width), rect.overlap(self.canvas.cells)
+        found.put(inside.seen_from(rect), self._first.part(inside))
+        return found
 
     def _sample(self, step: Step) -> None:
         """Low-level pixels of a patch of the first frame, which is known by now."""

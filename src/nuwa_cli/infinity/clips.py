@@ -21,8 +21,8 @@ from torch import Tensor
 
 from nuwa_cli.infinity.clip_memory import ClipMemory
 from nuwa_cli.infinity.clip_path import ClipPath, find_path, is_like, told_motion
+from nuwa_cli.infinity.plans import step_seed
 from nuwa_cli.infinity.strips import decode_cells
-from nuwa_cli.infinity.walk import step_seed
 from nuwa_cli.model.nuwa import Nuwa
 from nuwa_cli.tasks.holes import pad_frames
 from nuwa_cli.tasks.inputs import Bytes

@@ -5,13 +5,13 @@ Each step is one plan of the completion engine: the known cells of its window ar
 low-level pixels, the rest is the hole. Cells of the window outside the patch are known by then, so of what
 the model draws only the patch is kept. When a step is done, patches whose surroundings are complete leave as
 pixels, and cells that no later step will look at leave the pool: neither time nor memory of a step grows with
-the canvas.
+the canvas. What lies below is decided at half the scale beforehand (`drafts`).
 
 A patch that does not join, a night sky beside a blue one, would go on in all that follows. So the light is
 compared across its borders (`joints`), and where it steps, the patch is drawn again.
 
-Invariant: a step's tokens depend on its window, its words and a seed mixed from (seed, step) alone, so steps
-taken from a journal give the same result as steps that are drawn.
+Invariant: a step's tokens depend on its window or draft, its words and a seed mixed from (seed, step) alone, so
+steps taken from a journal give the same result as steps that are drawn.
 """
 
 from __future__ import annotations
@@ -22,43 +22,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nuwa_cli.errors import InputError
 from nuwa_cli.infinity.controller import Controller, Step
+from nuwa_cli.infinity.drafts import Drafts
 from nuwa_cli.infinity.geometry import Rect
-from nuwa_cli.infinity.joints import joint_step
+from nuwa_cli.infinity.joints import best_joined
+from nuwa_cli.infinity.plans import Draw, Tell, plan_step, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, ContextPool, Tokens
 from nuwa_cli.infinity.source import Levels, Pixels, SourceCells, samples_of
 from nuwa_cli.infinity.strips import decode_cells, margin_of, strip
-from nuwa_cli.ops.grid import GridShape
-from nuwa_cli.sampling.randomness import uniforms
-from nuwa_cli.tasks.plan import Box, Plan
-
-Draw = Callable[[Plan, int], Tensor]
-"""(plan, seed) → tokens (1, h, w) of the window."""
+from nuwa_cli.tasks.plan import Plan
 
 PlaceStrip = Callable[[Rect, Pixels], tuple[Rect, Pixels]]
 """Where a strip of a lane belongs in the whole result, and what it shows there."""
-
-_ATTEMPTS = 3  # drawings of a patch, until one joins
-_GOOD_JOINT = 2.0  # levels; 3 of 4 lines through true pictures have less
-_SEED_BITS = 48  # of a step's seed: all that `uniforms` gives
-_SKY_NATS = 3.0
-"""How strongly a patch above a picture is expected to go on with what lies below it. A sky tells little of how far
-up it is: without it, each band began the gradient of a whole sky anew, or mountains."""
-_FIRST_SEED = 1 << 40  # positions that no token and no layout ever has
-
-
-@dataclass(frozen=True)
-class Words:
-    """What a step is told."""
-
-    text: Tensor  # int64 (1, L), all zeros = nothing
-    has_subject: bool  # what the text speaks of stands in this step's patch; elsewhere nobody does
-
-
-Tell = Callable[[Step], Words]
 
 
 @dataclass(frozen=True)
@@ -109,6 +86,8 @@ def walk(
         if step.index in known:
             tokens = _checked(known[step.index], own, nearby.source)
             seen = nearby.look(own, window, tokens)
+        elif (drafted := nearby.drafts.patch(own, tell=tell, draw=draw, seed=seed)) is not None:
+            tokens, seen = drafted, nearby.look(own, window, drafted)
         else:
             plan = plan_step(own, window, tell(step))
             tokens, seen = _best_drawn(nearby, own, window, plan, draw, step_seed(seed, step.index))
@@ -118,58 +97,15 @@ def walk(
 def _best_drawn(
     nearby: Nearby, step: Step, window: Cells, plan: Plan, draw: Draw, seed: int
 ) -> tuple[Tokens, Levels]:
-    """Tokens of a step's patch, and pixels of its window. A patch that does not join what is there is
-    drawn again; of all attempts the one counts that joins best."""
-    inside, cell = step.patch.seen_from(step.window), nearby.source.canvas.cell
-    best: tuple[float, Tokens, Levels] | None = None
-    for attempt in range(_ATTEMPTS):
-        drawn = draw(plan, step_seed(seed, attempt) if attempt else seed)
+    """Tokens of a step's patch, and pixels of its window."""
+    inside = step.patch.seen_from(step.window)
+
+    def attempt(number: int) -> tuple[Tokens, Levels]:
+        drawn = draw(plan, step_seed(seed, number) if number else seed)
         tokens: Tokens = drawn[0].cpu().numpy()[inside.slices]
-        seen = nearby.look(step, window, tokens)
-        size = joint_step(seen, inside, cell)
-        if best is None or size < best[0]:
-            best = size, tokens, seen
-        if size <= _GOOD_JOINT:
-            break
-    assert best is not None
-    return best[1:]
+        return tokens, nearby.look(step, window, tokens)
 
-
-def plan_step(step: Step, window: Cells, words: Words) -> Plan:
-    """The plan of one step, from the cells of its window: those of the patch are unknown."""
-    height, width = window.tokens.shape
-    canvas = torch.from_numpy(window.tokens.copy())[None, None]
-    is_sky = step.direction == "up" and not words.has_subject
-    return Plan(
-        task="extend",
-        kind="image",
-        grid=GridShape(1, height, width),
-        text=words.text,
-        canvas=canvas,
-        pixels=_low_level(window),
-        layout_frames=1,
-        nobody=not words.has_subject,
-        focus=_focus(step) if words.has_subject else None,
-        known_tokens=canvas,
-        expected=_sky(canvas, step) if is_sky else None,
-        expected_nats=_SKY_NATS if is_sky else 0.0,
-    )
-
-
-def _sky(canvas: Tensor, step: Step) -> Tensor:
-    """What a patch above a picture is expected to show, int64 (1, 1, h, w): in each column the token that
-    lies right below the patch."""
-    patch = step.patch.seen_from(step.window)
-    expected = torch.full_like(canvas, UNKNOWN)
-    below = canvas[..., patch.bottom, patch.left : patch.right]
-    expected[..., patch.top : patch.bottom, patch.left : patch.right] = below[..., None, :]
-    return expected
-
-
-def step_seed(seed: int, step: int) -> int:
-    """The seed of one step, mixed from both."""
-    number = uniforms(seed, torch.tensor([-_FIRST_SEED - step]))
-    return int(number[0] * (1 << _SEED_BITS))
+    return best_joined(attempt, inside, nearby.source.canvas.cell)[:2]
 
 
 class Nearby:
@@ -179,9 +115,11 @@ class Nearby:
         self.source = source
         self.controller = controller
         self.pool = ContextPool(source.canvas.side)
+        self.drafts = Drafts(source, controller, self.select)
         self.margin = margin_of(source.vqgan.config)
-        # No window and no strip reaches further back from a patch than this.
-        self._reach = 2 * self.margin + source.canvas.side
+        # No window, no draft and no strip reaches further back from a patch than this.
+        side = source.canvas.side
+        self._reach = side + max(2 * self.margin, side // 2)
         self._complete: dict[int, list[Rect]] = defaultdict(list)  # by the step that completes them
         self._needless: dict[int, list[Rect]] = defaultdict(list)
 
@@ -217,26 +155,6 @@ class Nearby:
         tokens = self.select(around).tokens
         assert (tokens != UNKNOWN).all(), "a cell was forgotten too early"
         return strip(self.source, patch, around, tokens)
-
-
-def _low_level(window: Cells) -> Tensor:
-    """Low-level pixels (1, 4, 4h, 4w) of a window: RGB in [-1, 1] of known cells, and their share."""
-    samples = torch.from_numpy(window.samples).permute(4, 0, 2, 1, 3)  # 3, h, 4, w, 4
-    known = torch.from_numpy(window.tokens != UNKNOWN).float()[None, :, None, :, None]
-    colours = (samples.float() / 127.5 - 1) * known
-    both = torch.cat((colours, known.expand_as(colours[:1])))
-    return both.flatten(3, 4).flatten(1, 2)[None]
-
-
-def _focus(step: Step) -> Box:
-    """Where a subject may stand: the patch, as shares of the window."""
-    inside, window = step.patch.seen_from(step.window), step.window
-    return (
-        (inside.left + inside.right) / 2 / window.width,
-        (inside.top + inside.bottom) / 2 / window.height,
-        inside.width / window.width,
-        inside.height / window.height,
-    )
 
 
 def _checked(tokens: Tokens, step: Step, source: SourceCells) -> Tokens:

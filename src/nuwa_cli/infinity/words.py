@@ -16,7 +16,7 @@ from torch import Tensor
 from nuwa_cli.errors import UsageError
 from nuwa_cli.infinity.controller import Controller, Step
 from nuwa_cli.infinity.geometry import Canvas
-from nuwa_cli.infinity.walk import Tell, Words
+from nuwa_cli.infinity.plans import Tell, Words
 from nuwa_cli.tasks.prompt import check_prompt
 
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nuwa_cli.infinity import walk as walking
+from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.controller import Controller
 from nuwa_cli.infinity.geometry import Margins, Rect
 from nuwa_cli.infinity.joints import joint_step
+from nuwa_cli.infinity.plans import Words, step_seed
 from nuwa_cli.infinity.source import SourceCells
-from nuwa_cli.infinity.walk import Lane, Nearby, Words, step_seed, walk
+from nuwa_cli.infinity.walk import Lane, Nearby, walk
 from nuwa_cli.tasks.plan import Plan
 
 CELL = 8
@@ -54,7 +55,7 @@ def test_the_attempt_that_joins_best_counts(
     chosen: int,
 ) -> None:
     remaining: Iterator[float] = iter(sizes)
-    monkeypatch.setattr(walking, "joint_step", lambda *_: next(remaining))
+    monkeypatch.setattr(joints, "joint_step", lambda *_: next(remaining))
     source = make_source(32, 32, Margins(right=16))
     first = step_seed(5, 0)
     seeds: list[int] = []

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nuwa_cli.infinity import walk as walking
+from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.geometry import Margins, plan_canvas
 from nuwa_cli.infinity.mirror import lanes
+from nuwa_cli.infinity.plans import Words
 from nuwa_cli.infinity.source import SourceCells
-from nuwa_cli.infinity.walk import Words, walk
+from nuwa_cli.infinity.walk import walk
 from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tokenizer.vqgan import VQGAN
 
@@ -26,7 +27,7 @@ NOTHING = Words(torch.zeros(1, 3, dtype=torch.int64), has_subject=False)
 
 @pytest.fixture(autouse=True)
 def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walking, "joint_step", lambda *_: 0.0)
+    monkeypatch.setattr(joints, "joint_step", lambda *_: 0.0)
 
 
 def draw(plan: Plan, _: int) -> Tensor:

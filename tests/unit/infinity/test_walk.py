@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from nuwa_cli.errors import InputError
-from nuwa_cli.infinity import walk as walking
+from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.controller import Controller
 from nuwa_cli.infinity.geometry import Margins, Rect
+from nuwa_cli.infinity.plans import Words, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN
 from nuwa_cli.infinity.source import SourceCells
-from nuwa_cli.infinity.walk import Filled, Lane, Nearby, Words, step_seed, walk
+from nuwa_cli.infinity.walk import Filled, Lane, Nearby, walk
 from nuwa_cli.tasks.plan import Plan
 
 pytestmark = pytest.mark.parametrize("vqgan", [False], ids=["plain"], indirect=True)
@@ -30,7 +31,7 @@ NOTHING = Words(torch.zeros(1, 3, dtype=torch.int64), has_subject=False)
 @pytest.fixture(autouse=True)
 def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random tokens join badly; `test_joints` is about that."""
-    monkeypatch.setattr(walking, "joint_step", lambda *_: 0.0)
+    monkeypatch.setattr(joints, "joint_step", lambda *_: 0.0)
 
 
 def draw(plan: Plan, seed: int) -> Tensor:
@@ -162,12 +163,13 @@ def test_seeds_of_steps() -> None:
 
 
 def test_a_journal_gives_the_same_picture(make_source: Make) -> None:
-    """All of it, some of it, none of it: byte for byte; and nothing known is drawn again."""
+    """All of it, some of it, none of it: byte for byte; and nothing known is drawn again, but for a draft that
+    the next band shares."""
     source = make_source(40, 60, AROUND)
     steps = run(source)
     pixels = pixels_of(source, steps)
     tokens = {step.step.index: step.tokens for step in steps}
-    count = len(tokens)
+    count, alone = len(tokens), [s.step.index for s in steps if s.step.direction != "down"]
     for known in (range(0), range(count // 2), range(3, count, 2), range(count)):
         drawn: list[int] = []
         again = run(
@@ -176,7 +178,10 @@ def test_a_journal_gives_the_same_picture(make_source: Make) -> None:
             draw=lambda plan, seed, drawn=drawn: drawn.append(seed) or draw(plan, seed),
         )
         assert (pixels_of(source, again) == pixels).all()
-        assert drawn == [step_seed(5, n) for n in range(count) if n not in known]
+        expected = [step_seed(5, n) for n in alone if n not in known]
+        assert [seed for seed in drawn if seed in {step_seed(5, n) for n in alone}] == expected
+        assert len(drawn) <= count - len(known)
+    assert 0 < len(alone) < count
 
 
 @pytest.mark.parametrize(
