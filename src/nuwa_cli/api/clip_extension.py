@@ -108,6 +108,7 @@ class ClipExtension:
             self._text,
             clip_frames=self._clip_frames,
             draw=self._draw,
+            shows=self._engine.reader.shows_place,
             seed=self._settings.seed,
             on_step=self._step_done,
         )

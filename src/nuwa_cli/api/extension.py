@@ -132,6 +132,7 @@ class Extension:
                 lambda prompt: self._engine.reader.tokens(prompt, self._picture, "place"),
                 has_subject=self._detail is None,
             ),
+            shows=self._engine.reader.shows_place,
             seed=self._settings.seed,
             known=known or {},
         )

@@ -57,6 +57,15 @@ class Reader:
             text = self._read(unsaid, square, np.zeros(square.shape[:2], np.bool_))
         return self._toolkit.optional_prompt_tokens(prompt) if text is None else text
 
+    def shows_place(self, text: Tensor, pixels: Tensor) -> float | None:
+        """How likely it is, in nats, that pixels (1, 3, H, W) in [-1, 1] show the place that a text (1, L) names,
+        rather than another; None for other texts, and for a model without a dual encoder."""
+        places, encoder = self._toolkit.place_tokens(), self._model.reranker
+        if places is None or encoder is None:
+            return None
+        named = (places == text.cpu()).all(dim=1).nonzero().flatten().tolist()
+        return float(_likelihood(encoder, places, pixels)[named[0]].log()) if named else None
+
     def _read(self, unsaid: Unsaid, picture: Bytes, hole: Mask) -> Tensor | None:
         """Tokens (1, L) of what a picture (S, S, 3) shows outside its hole (S, S); None if not to be told."""
         if hole.all():
@@ -90,12 +99,16 @@ class Reader:
         return scenes[int(shares.argmax())][None] if float(shares.max()) >= _SURE else None
 
 
-@torch.inference_mode()
 def _shares(encoder: DualEncoder, captions: Tensor, picture: Bytes, hole: Mask) -> Tensor:
     """How likely each of some captions (k, L) is that of a picture: (k,). Its hole has the mean color of
     the rest, so that what damaged it says nothing."""
-    device = next(encoder.parameters()).device
     mean = picture[~hole].mean(axis=0).astype(np.uint8)
     shown = np.where(hole[..., None], mean, picture)
-    pixels = to_pixels(torch.from_numpy(shown).permute(2, 0, 1)[None].to(device))
-    return encoder(captions.to(device), pixels)[:, 0].softmax(dim=0).cpu()
+    return _likelihood(encoder, captions, to_pixels(torch.from_numpy(shown).permute(2, 0, 1)[None]))
+
+
+@torch.inference_mode()
+def _likelihood(encoder: DualEncoder, captions: Tensor, pixels: Tensor) -> Tensor:
+    """The same for pixels (1, 3, H, W)."""
+    device = next(encoder.parameters()).device
+    return encoder(captions.to(device), pixels.to(device))[:, 0].softmax(dim=0).cpu()

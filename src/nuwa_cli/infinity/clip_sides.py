@@ -24,7 +24,7 @@ from torch import Tensor
 
 from nuwa_cli.infinity.clips import EXPECTED_NATS, Draw, chunks, context_of
 from nuwa_cli.infinity.controller import Controller, Step
-from nuwa_cli.infinity.drafts import Drafts
+from nuwa_cli.infinity.drafts import Drafts, Shows
 from nuwa_cli.infinity.geometry import Canvas, Rect
 from nuwa_cli.infinity.plans import Words, plan_step, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, Tokens
@@ -52,6 +52,7 @@ def widen(
     *,
     clip_frames: int,
     draw: Draw,
+    shows: Shows,
     seed: int,
     on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[Pixels]:
@@ -67,7 +68,7 @@ def widen(
     if first is None:
         return
     chunk.begin([first])
-    chunk.fill_first(draw, seed)
+    chunk.fill_first(draw, shows, seed)
     yield chunk.pixels(0)
     for index in itertools.count():
         known = len(chunk.sources)
@@ -117,11 +118,13 @@ class _Chunk:
             for step in self.controller:
                 self._sample(step)
 
-    def fill_first(self, draw: Draw, seed: int) -> None:
+    def fill_first(self, draw: Draw, shows: Shows, seed: int) -> None:
         """Draw all that is not known of the first frame."""
         drafts = Drafts(self.sources[0], self.controller, self._select)
         for step in self.controller:
-            tokens = drafts.patch(step, tell=lambda _: self.words, draw=draw, seed=seed)
+            tokens = drafts.patch(
+                step, tell=lambda _: self.words, draw=draw, seed=seed, shows=shows
+            )
             if tokens is None:
                 plan = plan_step(step, self._window(step), self.words)
                 drawn = draw(plan, step_seed(seed, step.index))[0].cpu().numpy()

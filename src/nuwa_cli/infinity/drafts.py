@@ -13,9 +13,11 @@ draws is enlarged and tokenized, and the tokens are those of the patches.
     └────┴───────┴────┘
 
 A picture that shows a scene down to its end has nothing missing: a draft begins another scene under it, which
-does not join. So a draft that does not join is dropped, and the patch is drawn as it is. Above pictures there
-is sky, whole scenes or not, and beside them a window holds all that there is: neither needs a draft. Nor does
-a patch that somebody is to stand in: at half the scale there is no room for him.
+does not join. So a draft that does not join is dropped, and the patch is drawn as it is, unless the picture as a
+whole shows with it more clearly where it is: then it was a part, and what it lacked may well begin at its edge.
+
+Above pictures there is sky, whole scenes or not, and beside them a window holds all that there is: neither needs
+a draft. Nor does a patch that somebody is to stand in: at half the scale there is no room for him.
 
 Of two bands that follow each other the first patches share a draft. The others share one in twos along their
 band: what lies left of them was drawn in the meantime.
@@ -37,7 +39,7 @@ from torch.nn import functional as F
 from nuwa_cli.infinity.controller import Controller, Step
 from nuwa_cli.infinity.geometry import Rect
 from nuwa_cli.infinity.joints import best_joined
-from nuwa_cli.infinity.plans import Draw, Tell, Words, step_seed
+from nuwa_cli.infinity.plans import Draw, Tell, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, Tokens
 from nuwa_cli.infinity.source import Levels, SourceCells
 from nuwa_cli.infinity.strips import decode_cells
@@ -52,7 +54,14 @@ _ATTEMPTS = 2  # drafts, until one joins
 _JOINS = 3.5
 """Levels (`joint_step`). Of 20 drafts below parts of scenes 15 join better, and of 20 below whole scenes the 8 that
 go on with what is there."""
+_TELLS = 0.03
+"""Nats by which the place must become likelier else: below parts of scenes 0.06 to 0.13 where a good draft did not
+join, below whole ones 0.02 at most in 19 of 20."""
 _DRAFT = -1  # mixed into a step's seed: a draft is not drawn like the step
+
+Shows = Callable[[Tensor, Tensor], float | None]
+"""(text (1, L), pixels (1, 3, H, W)) → how likely it is, in nats, that a picture shows the place that the text
+names; None if it names none."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,9 @@ class Drafts:
         self._select = select
         self._last: dict[bool, tuple[int, _Drafted | None]] = {}
 
-    def patch(self, step: Step, *, tell: Tell, draw: Draw, seed: int) -> Tokens | None:
+    def patch(
+        self, step: Step, *, tell: Tell, draw: Draw, seed: int, shows: Shows
+    ) -> Tokens | None:
         """Tokens int64 (h, w) of a step's patch; None where it is to be drawn as it is."""
         if step.direction != "down" or tell(step).has_subject:
             return None
@@ -88,7 +99,8 @@ class Drafts:
         is_shared = first.patch.left == 0
         since, drafted = self._last.get(is_shared, (None, None))
         if since != first.index:
-            drafted = self._drafted(first, tell(first), draw, step_seed(seed, first.index))
+            own_seed = step_seed(seed, first.index)
+            drafted = self._drafted(first, tell(first).text, draw, own_seed, shows)
             self._last[is_shared] = first.index, drafted
         if drafted is None:
             return None
@@ -112,8 +124,10 @@ class Drafts:
         first = self._controller.step(int(self._controller.owners(before)[0, 0]))
         return step if tell(first).has_subject else first
 
-    def _drafted(self, step: Step, words: Words, draw: Draw, seed: int) -> _Drafted | None:
-        """A new draft for a step; None if what it shows does not join what is known."""
+    def _drafted(
+        self, step: Step, text: Tensor, draw: Draw, seed: int, shows: Shows
+    ) -> _Drafted | None:
+        """A new draft for a step; None if it is no good."""
         cell, region = self._source.canvas.cell, self._region(step)
         tokens = self._known_before(step, region)
         known = torch.from_numpy(tokens != UNKNOWN)
@@ -124,17 +138,18 @@ class Drafts:
         hole = ~(F.avg_pool2d(is_known[None, None].float(), _SCALE * cell) == 1)
         hole = hole.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
 
-        def attempt(number: int) -> tuple[_Drafted, Levels]:
+        def attempt(number: int) -> tuple[tuple[_Drafted, Tensor], Levels]:
             chosen = step_seed(seed, _DRAFT - number)
-            small = _completed(self._source.vqgan, half, hole, words.text, draw, chosen)
+            small = _completed(self._source.vqgan, half, hole, text, draw, chosen)
             large = F.interpolate(small, scale_factor=_SCALE, mode="bicubic").clamp(-1, 1)
             drafted = _Drafted(region, pixels.where(is_known, large))
             window = (drafted.window(step.window, cell)[0] + 1) * 127.5
-            return drafted, window.permute(1, 2, 0).cpu().numpy()
+            return (drafted, small), window.permute(1, 2, 0).cpu().numpy()
 
         inside = step.patch.seen_from(step.window)
-        drafted, _, size = best_joined(attempt, inside, cell, attempts=_ATTEMPTS)
-        return drafted if size <= _JOINS else None
+        (drafted, small), _, size = best_joined(attempt, inside, cell, attempts=_ATTEMPTS)
+        is_good = size <= _JOINS or _tells_more(text, half, hole, small, shows)
+        return drafted if is_good else None
 
     def _region(self, step: Step) -> Rect:
         """What a step's draft shows: as many known rows as a window has, and as many beyond; its patch is in
@@ -192,6 +207,13 @@ def _completed(
     tokens = draw(plan, seed).to(pixels.device)
     drawn = vqgan.decode(tokens, vqgan.intact_features(pixels, hole))
     return drawn.where(hole, pixels)
+
+
+def _tells_more(text: Tensor, half: Tensor, hole: Tensor, whole: Tensor, shows: Shows) -> bool:
+    """Whether a draft (1, 3, S, S) shows its place more clearly than what was known above it."""
+    rows, known = half.shape[-1] // 2, ~hole[0, 0, 0]
+    before, now = shows(text, half[..., :rows, known]), shows(text, whole)
+    return before is not None and now is not None and now - before >= _TELLS
 
 
 def _continued(tokens: Tokens) -> Tokens:

@@ -25,7 +25,7 @@ import torch
 
 from nuwa_cli.errors import InputError
 from nuwa_cli.infinity.controller import Controller, Step
-from nuwa_cli.infinity.drafts import Drafts
+from nuwa_cli.infinity.drafts import Drafts, Shows
 from nuwa_cli.infinity.geometry import Rect
 from nuwa_cli.infinity.joints import best_joined
 from nuwa_cli.infinity.plans import Draw, Tell, plan_step, step_seed
@@ -72,6 +72,7 @@ def walk(
     *,
     draw: Draw,
     tell: Tell,
+    shows: Shows,
     seed: int,
     known: Mapping[int, Tokens],
 ) -> Iterator[Filled]:
@@ -86,7 +87,9 @@ def walk(
         if step.index in known:
             tokens = _checked(known[step.index], own, nearby.source)
             seen = nearby.look(own, window, tokens)
-        elif (drafted := nearby.drafts.patch(own, tell=tell, draw=draw, seed=seed)) is not None:
+        elif (
+            drafted := nearby.drafts.patch(own, tell=tell, draw=draw, seed=seed, shows=shows)
+        ) is not None:
             tokens, seen = drafted, nearby.look(own, window, drafted)
         else:
             plan = plan_step(own, window, tell(step))

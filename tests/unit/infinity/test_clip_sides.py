@@ -35,7 +35,16 @@ class _Drawer:
 def _widened(vqgan: VQGAN, frames: Any) -> tuple[Any, list[Plan]]:
     draw = _Drawer()
     text = torch.zeros(1, 8, dtype=torch.int64)
-    wide = widen(vqgan, CANVAS, iter(frames), text, clip_frames=CLIP, draw=draw, seed=1)
+    wide = widen(
+        vqgan,
+        CANVAS,
+        iter(frames),
+        text,
+        clip_frames=CLIP,
+        draw=draw,
+        shows=lambda *_: None,
+        seed=1,
+    )
     return np.stack(list(wide)), draw.plans
 
 

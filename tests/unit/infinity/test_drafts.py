@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.controller import Controller, Step
-from nuwa_cli.infinity.drafts import _continued
+from nuwa_cli.infinity.drafts import Shows, _continued
 from nuwa_cli.infinity.geometry import Margins
 from nuwa_cli.infinity.plans import Words, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN
@@ -46,10 +46,13 @@ class _Drawer:
 
 
 def filled(
-    source: SourceCells, draw: Any, tell: Callable[[Step], Words] = lambda _: PLACE
+    source: SourceCells,
+    draw: Any,
+    tell: Callable[[Step], Words] = lambda _: PLACE,
+    shows: Shows = lambda *_: None,
 ) -> list[Filled]:
     nearby = Nearby(source, Controller(source.canvas))
-    return list(walk(Lane(nearby).alone(), draw=draw, tell=tell, seed=5, known={}))
+    return list(walk(Lane(nearby).alone(), draw=draw, tell=tell, shows=shows, seed=5, known={}))
 
 
 def test_a_draft_knows_the_source_at_half_its_size(make_source: Make) -> None:
@@ -151,6 +154,25 @@ def test_a_draft_that_does_not_join_is_drawn_again_and_then_dropped(
     for plan in draw.plans[drafts:]:
         assert plan.canvas is not None
         assert (plan.canvas[0, 0, :2] != UNKNOWN).all() and (plan.canvas[0, 0, 2:] == UNKNOWN).all()
+
+
+@pytest.mark.parametrize(("gain", "is_kept"), [(0.5, True), (0.01, False), (-1.0, False)])
+def test_a_draft_that_tells_more_is_kept(
+    make_source: Make, monkeypatch: pytest.MonkeyPatch, gain: float, is_kept: bool
+) -> None:
+    """Even if it does not join: what is asked is the known half alone, then the whole draft."""
+    monkeypatch.setattr(joints, "joint_step", lambda *_: 9.0)
+    asked: list[tuple[int, ...]] = []
+
+    def shows(text: Tensor, pixels: Tensor) -> float:
+        assert torch.equal(text, TEXT)
+        asked.append(tuple(pixels.shape))
+        return -1.0 + gain * (len(asked) - 1)
+
+    draw = _Drawer()
+    filled(make_source(32, 32, Margins(bottom=32)), draw, shows=shows)
+    assert asked == [(1, 3, 16, 16), (1, 3, 32, 32)]
+    assert len(draw.plans) == (2 if is_kept else 2 + 6)  # two drafts; three drawings of each band
 
 
 @pytest.mark.usefixtures("vqgan")

@@ -66,7 +66,14 @@ def test_the_attempt_that_joins_best_counts(
 
     words: Any = Words(torch.zeros(1, 3, dtype=torch.int64), has_subject=False)
     nearby = Nearby(source, Controller(source.canvas))
-    (done,) = walk(Lane(nearby).alone(), draw=draw, tell=lambda _: words, seed=5, known={})
+    (done,) = walk(
+        Lane(nearby).alone(),
+        draw=draw,
+        tell=lambda _: words,
+        shows=lambda *_: None,
+        seed=5,
+        known={},
+    )
     assert (done.tokens == chosen + 1).all()
     assert seeds == [first, step_seed(first, 1), step_seed(first, 2)][: len(seeds)]
     assert len(seeds) == next((n + 1 for n, size in enumerate(sizes) if size <= 2), 3)

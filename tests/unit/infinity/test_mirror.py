@@ -46,7 +46,12 @@ def grown(picture: Any, margins: Margins, vqgan: VQGAN) -> Any:
     seen[canvas.source_pixels.slices] += 1
     numbers = []
     for done in walk(
-        lanes(picture, canvas, vqgan), draw=draw, tell=lambda _: NOTHING, seed=0, known={}
+        lanes(picture, canvas, vqgan),
+        draw=draw,
+        tell=lambda _: NOTHING,
+        shows=lambda *_: None,
+        seed=0,
+        known={},
     ):
         numbers.append(done.step.index)
         for place, pixels in done.strips:

@@ -46,6 +46,7 @@ def run(source: SourceCells, known: Any = (), **changes: Any) -> list[Filled]:
     given: dict[str, Any] = {
         "draw": draw,
         "tell": lambda _: NOTHING,
+        "shows": lambda *_: None,
         "seed": 5,
         "known": dict(known),
     }
@@ -199,7 +200,14 @@ def test_memory_does_not_grow_with_the_canvas(make_source: Make, side: str) -> N
     for factor in (8, 32, 128) if side == "right" else (8, 16):
         source = make_source(32, 32, Margins(**{side: 32 * factor}))
         nearby = Nearby(source, Controller(source.canvas))
-        steps = walk(Lane(nearby).alone(), draw=draw, tell=lambda _: NOTHING, seed=0, known={})
+        steps = walk(
+            Lane(nearby).alone(),
+            draw=draw,
+            tell=lambda _: NOTHING,
+            shows=lambda *_: None,
+            seed=0,
+            known={},
+        )
         kept = [
             (nearby.pool.num_cells, len(nearby._complete), len(nearby._needless)) for _ in steps
         ]
