@@ -159,3 +159,15 @@ def test_without_a_dual_encoder_the_model_tells_the_place_alone(told: Any) -> No
 def test_captions_of_scenes_are_plain() -> None:
     captions = subject_captions()
     assert "a horse in the meadow" in captions and len(set(captions)) == len(captions)
+
+
+def test_how_clearly_a_place_shows(told: Any) -> None:
+    """Of texts that name a place alone, and by a dual encoder; pixels may be higher than wide."""
+    pipeline = told(Sees(0.2, 0.5, 0.3))
+    texts = pipeline.toolkit.place_tokens()
+    pixels = torch.zeros(1, 3, 2 * SIDE, SIDE)
+    found = [pipeline.reader.shows_place(text[None], pixels) for text in texts]
+    assert found == pytest.approx(np.log([0.2, 0.5, 0.3]).tolist(), abs=1e-6)
+    dog = pipeline.toolkit.prompt_tokens("dog")
+    assert pipeline.reader.shows_place(dog, pixels) is None
+    assert told(None).reader.shows_place(texts[:1], pixels) is None
