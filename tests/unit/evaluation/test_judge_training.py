@@ -89,7 +89,7 @@ def test_the_dual_encoder_learns_to_tell_places_from_their_parts(tmp_path: Path)
     text = TextTokenizer.train(
         ["a beach", "a snow field", "a room", "in the evening at night"], 300
     )
-    recipe = replace(TINY, steps=60, learning_rate=3e-3)
+    recipe = replace(TINY, steps=90, learning_rate=2e-3, views=48, test_views=48)
     _, figures = train_dual_encoder(FlatRenderer(), by_day, text, tmp_path, recipe)  # type: ignore[arg-type]
     assert figures["views_right"] > 0.6  # of seven captions
 
