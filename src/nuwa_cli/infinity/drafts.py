@@ -13,8 +13,9 @@ draws is enlarged and tokenized, and the tokens are those of the patches.
     └────┴───────┴────┘
 
 A picture that shows a scene down to its end has nothing missing: a draft begins another scene under it, which
-does not join. So a draft that does not join is dropped, and the patch is drawn as it is, unless the picture as a
-whole shows with it more clearly where it is: then it was a part, and what it lacked may well begin at its edge.
+does not join. So a draft that does not join is dropped, and the patch is drawn as it is; one that hardly joins is
+kept if the picture shows with it more clearly where it is: then it was a part, and what it lacked may well begin
+at its edge.
 
 Above pictures there is sky, whole scenes or not, and beside them a window holds all that there is: neither needs
 a draft. Nor does a patch that somebody is to stand in: at half the scale there is no room for him.
@@ -54,9 +55,11 @@ _ATTEMPTS = 2  # drafts, until one joins
 _JOINS = 3.5
 """Levels (`joint_step`). Of 20 drafts below parts of scenes 15 join better, and of 20 below whole scenes the 8 that
 go on with what is there."""
+_HARDLY_JOINS = 15.0
 _TELLS = 0.03
-"""Nats by which the place must become likelier else: below parts of scenes 0.06 to 0.13 where a good draft did not
-join, below whole ones 0.02 at most in 19 of 20."""
+"""Nats by which the place must become likelier where a draft hardly joins: below parts of scenes 0.06 to 0.13 for
+steps of 8 to 14 levels; below whole ones 0.02 at most in 19 of 20, but 0.08 and 0.14 where a castle and a horse stood
+before it, and there the steps are 16 and 19."""
 _DRAFT = -1  # mixed into a step's seed: a draft is not drawn like the step
 
 Shows = Callable[[Tensor, Tensor], float | None]
@@ -148,6 +151,8 @@ class Drafts:
 
         inside = step.patch.seen_from(step.window)
         (drafted, small), _, size = best_joined(attempt, inside, cell, attempts=_ATTEMPTS)
+        if size > _HARDLY_JOINS:
+            return None
         is_good = size <= _JOINS or _tells_more(text, half, hole, small, shows)
         return drafted if is_good else None
 

@@ -156,12 +156,15 @@ def test_a_draft_that_does_not_join_is_drawn_again_and_then_dropped(
         assert (plan.canvas[0, 0, :2] != UNKNOWN).all() and (plan.canvas[0, 0, 2:] == UNKNOWN).all()
 
 
-@pytest.mark.parametrize(("gain", "is_kept"), [(0.5, True), (0.01, False), (-1.0, False)])
+@pytest.mark.parametrize(
+    ("size", "gain", "is_kept"),
+    [(9.0, 0.5, True), (9.0, 0.01, False), (9.0, -1.0, False), (16.0, 0.5, False)],
+)
 def test_a_draft_that_tells_more_is_kept(
-    make_source: Make, monkeypatch: pytest.MonkeyPatch, gain: float, is_kept: bool
+    make_source: Make, monkeypatch: pytest.MonkeyPatch, size: float, gain: float, is_kept: bool
 ) -> None:
-    """Even if it does not join: what is asked is the known half alone, then the whole draft."""
-    monkeypatch.setattr(joints, "joint_step", lambda *_: 9.0)
+    """Even if it hardly joins: what is asked is the known half alone, then the whole draft."""
+    monkeypatch.setattr(joints, "joint_step", lambda *_: size)
     asked: list[tuple[int, ...]] = []
 
     def shows(text: Tensor, pixels: Tensor) -> float:
@@ -171,7 +174,7 @@ def test_a_draft_that_tells_more_is_kept(
 
     draw = _Drawer()
     filled(make_source(32, 32, Margins(bottom=32)), draw, shows=shows)
-    assert asked == [(1, 3, 16, 16), (1, 3, 32, 32)]
+    assert asked == ([(1, 3, 16, 16), (1, 3, 32, 32)] if size < 15 else [])
     assert len(draw.plans) == (2 if is_kept else 2 + 6)  # two drafts; three drawings of each band
 
 
