@@ -13,7 +13,6 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +92,8 @@ def doctor(json: JsonFlag = False) -> None:
 
 
 def _versions() -> Facts:
+    from importlib import metadata  # 20 ms, which no other command need wait for
+
     import nuwa_cli
 
     found: Facts = {"nuwa": nuwa_cli.__version__, "python": platform.python_version()}

@@ -6,7 +6,6 @@ through a callback of this module or of `prompt_input`, and these two ask `take_
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,6 +103,8 @@ def source_of(path: Path) -> Source:
 
     Raises InputError when it cannot be read.
     """
+    import hashlib
+
     from nuwa_cli.media.sources import numbered_pictures
 
     pictures = numbered_pictures(path)
@@ -117,6 +118,8 @@ def source_of(path: Path) -> Source:
 
 
 def _digest(path: Path) -> bytes:
+    import hashlib  # 10 ms, which `--help` need not wait for
+
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
