@@ -3,7 +3,8 @@
 A window that is half known shows too little to tell how far down it is: under the sea of a beach came more
 sea, under trunks more trunks. At half the scale one window holds the known half as its quarter and the next
 two bands besides, and there the model knows how a picture goes on: with sand, with a forest's floor. What it
-draws is enlarged and tokenized, and the tokens are those of the patches.
+draws is enlarged and tokenized, and the tokens are those of the patches. Of three drafts that join, the one is taken
+that shows most clearly where it is; the first that leaves no doubt is enough.
 
     ┌────┬───────┬────┐
     │    │ known │    │   A draft below a source as wide as a window. What lies beside it is drawn along and
@@ -37,9 +38,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.controller import Controller, Step
 from nuwa_cli.infinity.geometry import Rect
-from nuwa_cli.infinity.joints import best_joined
 from nuwa_cli.infinity.plans import Draw, Tell, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, Tokens
 from nuwa_cli.infinity.source import Levels, SourceCells
@@ -51,7 +52,10 @@ from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tokenizer.vqgan import VQGAN
 
 _SCALE = 2  # cells along each side that one cell of a draft stands for
-_ATTEMPTS = 2  # drafts, until one joins
+_ATTEMPTS = 3  # drafts, until one joins and is clear
+_CLEAR = -0.02
+"""Nats of the place in what a draft adds. Of 40 parts of scenes 27 showed where they are in the first draft that
+joined, 34 in the clearest of three, as many as in the truth."""
 _JOINS = 3.5
 """Levels (`joint_step`). Of 20 drafts below parts of scenes 15 join better, and of 20 below whole scenes the 8 that
 go on with what is there."""
@@ -78,6 +82,30 @@ class _Drafted:
         """The pixels of a rectangle of cells of the canvas."""
         rows, columns = rect.seen_from(self.region).scaled(cell).slices
         return self.pixels[..., rows, columns]
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A draft before it is chosen: enlarged and as it was drawn (1, 3, S, S), by how many levels it steps where
+    it joins, and how likely it is that what it adds shows the place, in nats."""
+
+    drafted: _Drafted
+    small: Tensor
+    step: float
+    clarity: float | None
+
+    @property
+    def joins(self) -> bool:
+        return self.step <= _JOINS
+
+    @property
+    def is_good(self) -> bool:
+        return self.joins and (self.clarity is None or self.clarity >= _CLEAR)
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Greater is better: one that joins, and of those the clearest; or the one that steps least."""
+        return self.joins, self.clarity if self.joins and self.clarity is not None else -self.step
 
 
 class Drafts:
@@ -141,20 +169,21 @@ class Drafts:
         hole = ~(F.avg_pool2d(is_known[None, None].float(), _SCALE * cell) == 1)
         hole = hole.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
 
-        def attempt(number: int) -> tuple[tuple[_Drafted, Tensor], Levels]:
+        def attempt(number: int) -> _Attempt:
             chosen = step_seed(seed, _DRAFT - number)
             small = _completed(self._source.vqgan, half, hole, text, draw, chosen)
             large = F.interpolate(small, scale_factor=_SCALE, mode="bicubic").clamp(-1, 1)
             drafted = _Drafted(region, pixels.where(is_known, large))
             window = (drafted.window(step.window, cell)[0] + 1) * 127.5
-            return (drafted, small), window.permute(1, 2, 0).cpu().numpy()
+            levels = window.permute(1, 2, 0).cpu().numpy()
+            size = joints.joint_step(levels, step.patch.seen_from(step.window), cell)
+            return _Attempt(drafted, small, size, shows(text, _below(small)))
 
-        inside = step.patch.seen_from(step.window)
-        (drafted, small), _, size = best_joined(attempt, inside, cell, attempts=_ATTEMPTS)
-        if size > _HARDLY_JOINS:
-            return None
-        is_good = size <= _JOINS or _tells_more(text, half, hole, small, shows)
-        return drafted if is_good else None
+        best = _best_of(attempt)
+        is_kept = best.joins or (
+            best.step <= _HARDLY_JOINS and _tells_more(text, half, hole, best.small, shows)
+        )
+        return best.drafted if is_kept else None
 
     def _region(self, step: Step) -> Rect:
         """What a step's draft shows: as many known rows as a window has, and as many beyond; its patch is in
@@ -212,6 +241,20 @@ def _completed(
     tokens = draw(plan, seed).to(pixels.device)
     drawn = vqgan.decode(tokens, vqgan.intact_features(pixels, hole))
     return drawn.where(hole, pixels)
+
+
+def _best_of(attempt: Callable[[int], _Attempt]) -> _Attempt:
+    """The first attempt that is good, or the best of all."""
+    attempts: list[_Attempt] = []
+    while len(attempts) < _ATTEMPTS and not (attempts and attempts[-1].is_good):
+        attempts.append(attempt(len(attempts)))
+    return attempts[-1] if attempts[-1].is_good else max(attempts, key=lambda one: one.rank)
+
+
+def _below(small: Tensor) -> Tensor:
+    """What a draft (1, 3, S, S) adds below the known window in its middle: (1, 3, S/2, S/2)."""
+    half, quarter = small.shape[-1] // 2, small.shape[-1] // 4
+    return small[..., half:, quarter : quarter + half]
 
 
 def _tells_more(text: Tensor, half: Tensor, hole: Tensor, whole: Tensor, shows: Shows) -> bool:

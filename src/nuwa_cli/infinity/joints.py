@@ -19,21 +19,22 @@ from nuwa_cli.infinity.source import Levels
 _STRIP = 4  # pixels on each side of a line
 _GOOD_JOINT = 2.0  # levels; 3 of 4 lines through true pictures have less
 
+_ATTEMPTS = 3
+
 T = TypeVar("T")
 
 
 def best_joined(
-    attempt: Callable[[int], tuple[T, Levels]], patch: Rect, cell: int, *, attempts: int = 3
-) -> tuple[T, Levels, float]:
-    """The first drawing of a patch that joins, or of so many attempts the one that joins best, and its
-    `joint_step`.
+    attempt: Callable[[int], tuple[T, Levels]], patch: Rect, cell: int
+) -> tuple[T, Levels]:
+    """The first drawing of a patch that joins, or of three the one that joins best.
 
     Args:
         attempt: makes drawing 0, 1, …: what it is, and levels (H, W, 3) of the patch's window.
         patch: cells of the window.
     """
     best: tuple[T, Levels, float] | None = None
-    for number in range(attempts):
+    for number in range(_ATTEMPTS):
         drawn, levels = attempt(number)
         size = joint_step(levels, patch, cell)
         if best is None or size < best[2]:
@@ -41,7 +42,7 @@ def best_joined(
         if size <= _GOOD_JOINT:
             break
     assert best is not None
-    return best
+    return best[:2]
 
 
 def joint_step(levels: Levels, patch: Rect, cell: int) -> float:

@@ -108,7 +108,7 @@ def _best_drawn(
         tokens: Tokens = drawn[0].cpu().numpy()[inside.slices]
         return tokens, nearby.look(step, window, tokens)
 
-    return best_joined(attempt, inside, nearby.source.canvas.cell)[:2]
+    return best_joined(attempt, inside, nearby.source.canvas.cell)
 
 
 class Nearby:

@@ -136,7 +136,12 @@ def test_elsewhere_and_for_somebody_patches_are_drawn_as_they_are(make_source: M
 
 @pytest.mark.parametrize(
     ("sizes", "drafts", "is_kept"),
-    [((1.0,), 1, True), ((9.0, 1.0), 2, True), ((9.0, 3.0), 2, True), ((9.0, 8.0), 2, False)],
+    [
+        ((3.0,), 1, True),
+        ((9.0, 1.0), 2, True),
+        ((9.0, 4.0, 3.0), 3, True),
+        ((9.0, 9.0, 4.0), 3, False),
+    ],
 )
 def test_a_draft_that_does_not_join_is_drawn_again_and_then_dropped(
     make_source: Make,
@@ -163,19 +168,55 @@ def test_a_draft_that_does_not_join_is_drawn_again_and_then_dropped(
 def test_a_draft_that_tells_more_is_kept(
     make_source: Make, monkeypatch: pytest.MonkeyPatch, size: float, gain: float, is_kept: bool
 ) -> None:
-    """Even if it hardly joins: what is asked is the known half alone, then the whole draft."""
+    """Even if it hardly joins: what is asked is the known half alone, then the whole draft; before that, what each
+    of three attempts adds."""
     monkeypatch.setattr(joints, "joint_step", lambda *_: size)
     asked: list[tuple[int, ...]] = []
 
     def shows(text: Tensor, pixels: Tensor) -> float:
         assert torch.equal(text, TEXT)
         asked.append(tuple(pixels.shape))
-        return -1.0 + gain * (len(asked) - 1)
+        return -1.0 + gain * (len(asked) - 4)
 
     draw = _Drawer()
     filled(make_source(32, 32, Margins(bottom=32)), draw, shows=shows)
-    assert asked == ([(1, 3, 16, 16), (1, 3, 32, 32)] if size < 15 else [])
-    assert len(draw.plans) == (2 if is_kept else 2 + 6)  # two drafts; three drawings of each band
+    added = [(1, 3, 16, 16)] * 3
+    assert asked == added + ([(1, 3, 16, 16), (1, 3, 32, 32)] if size < 15 else [])
+    assert len(draw.plans) == (3 if is_kept else 3 + 6)  # three drafts; three drawings of each band
+
+
+@pytest.mark.parametrize(
+    ("sizes", "clear", "chosen", "drafts"),
+    [
+        ((1.0, 1.0, 1.0), (-0.01, 0.0, 0.0), 0, 1),
+        ((1.0, 1.0, 1.0), (-0.5, -0.3, -0.4), 1, 3),
+        ((1.0, 9.0, 3.0), (-0.5, 0.0, -0.4), 2, 3),
+        ((9.0, 9.0, 1.0), (0.0, 0.0, -9.0), 2, 3),
+        ((9.0, 2.0, 1.0), (0.0, 0.0, 0.0), 1, 2),
+    ],
+)
+def test_of_drafts_that_join_the_clearest_is_taken(
+    make_source: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: tuple[float, ...],
+    clear: tuple[float, ...],
+    chosen: int,
+    drafts: int,
+) -> None:
+    monkeypatch.setattr(joints, "joint_step", lambda *_, left=list(sizes): left.pop(0))
+    source = make_source(32, 32, Margins(bottom=32))
+    told = list(clear)
+
+    def drawn(value: int) -> Any:
+        return torch.full((1, 4, 4), value)
+
+    values = iter((3, 20, 40))
+    steps = filled(source, lambda *_: drawn(next(values)), shows=lambda *_: told.pop(0))
+    assert len(told) == 3 - drafts
+    monkeypatch.setattr(joints, "joint_step", lambda *_: 0.0)
+    alone = filled(source, lambda *_: drawn((3, 20, 40)[chosen]))
+    for one, other in zip(steps, alone, strict=True):
+        assert (one.tokens == other.tokens).all()
 
 
 @pytest.mark.usefixtures("vqgan")
