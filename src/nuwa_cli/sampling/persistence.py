@@ -3,8 +3,11 @@
 Every cell is drawn anew in every frame, and each draw may slip. So a number of nats is added to the logit
 of a token of the frame before: in a still background that of the same cell; inside the box of a layout
 that of the cell from which the box has moved here. Either lies within the attention window of the
-position, hence in an earlier wave in any schedule: wavefront and raster order still agree. Cells that
-the box uncovers are left to the model.
+position, hence in an earlier wave in any schedule: wavefront and raster order still agree.
+
+A box holds more than its subject, and it moves on. So what was last seen of the background in a cell is favored
+as well, beside the subject inside the box and where the box uncovers it; what was never seen is left to the model. A
+cell is drawn frame by frame in any schedule, so this, too, is known in time.
 
 A caller who knows more, what a long clip looked like when it began, names a token for each position
 (`Expectation`), favored in the same way: known before decoding, so wavefront-exact by itself.
@@ -52,6 +55,7 @@ class Persistence:
         self.tokens = torch.zeros(
             (_RING, grid.height, grid.width), dtype=torch.int64, device=device
         )
+        self.background = torch.full((grid.height, grid.width), -1, device=device)
         self.layout = None if layout is None else layout.to(device)
         if self.layout is not None and self.nats:
             reach = (extent.height // 2, extent.width // 2)
@@ -69,6 +73,7 @@ class Persistence:
             return logits
         is_held = frame > 0
         before = (frame - 1).clamp(min=0)
+        seen = self.background[row, column]
         if self.layout is not None:
             inside = self.layout[frame, row, column] > OUTSIDE
             shift = self.shift[frame] * inside[:, None]
@@ -77,14 +82,19 @@ class Persistence:
             is_held &= (column >= 0) & (column < self.grid.width)
             row, column = row.clamp(0, self.grid.height - 1), column.clamp(0, self.grid.width - 1)
             is_held &= (self.layout[before, row, column] > OUTSIDE) == inside
-        tokens = self.tokens[before % _RING, row, column]
-        bonus = is_held.to(logits.dtype)[:, None] * self.nats
-        return logits.scatter_add(1, tokens[:, None], bonus)
+        moved = self.tokens[before % _RING, row, column]
+        is_seen = (seen >= 0) & ~(is_held & (seen == moved))
+        tokens = torch.stack([moved, seen.clamp(min=0)], dim=1)
+        bonus = torch.stack([is_held, is_seen], dim=1).to(logits.dtype) * self.nats
+        return logits.scatter_add(1, tokens, bonus)
 
     def keep(self, coords: Tensor, tokens: Tensor) -> None:
         """Remember the tokens (n,) that were drawn at positions (n, 3)."""
         frame, row, column = coords.unbind(dim=1)
         self.tokens[frame % _RING, row, column] = tokens
+        if self.layout is not None:
+            outside = self.layout[frame, row, column] <= OUTSIDE
+            self.background[row[outside], column[outside]] = tokens[outside]
 
 
 def _shifts(layout: Tensor, reach: tuple[int, int]) -> Tensor:

@@ -35,15 +35,15 @@ def test_the_token_before_is_raised_by_so_many_nats() -> None:
     assert float(logits.sum()) == 0.0  # what was given is left alone
 
 
-def test_what_is_in_the_box_moves_with_it_and_what_it_uncovers_is_free() -> None:
-    layout = torch.zeros(GRID.sides, dtype=torch.int64)
-    for frame, first in enumerate((0, 1, 1, 3)):  # a box of two cells: a step, a rest, a leap
-        layout[frame, 0, first : first + 2] = 7
+def test_what_is_in_the_box_moves_with_it() -> None:
+    """It has been everywhere, so nothing is known of the background."""
+    layout = torch.full(GRID.sides, 7, dtype=torch.int64)
     held = Persistence(2.0, GRID, layout, EXTENT, CPU)
+    held.shift = torch.tensor([[0, 0], [0, 1], [0, 0], [0, -1]])
     expected = (
-        {1: 4, 2: 0, 3: 2, 4: 3},  # 1 and 2 come from 0 and 1; 0 was uncovered
+        {1: 4, 2: 0, 3: 1, 4: 2},  # what would come from beyond the picture is free
         {0: 4, 1: 0, 2: 1, 3: 2, 4: 3},
-        {0: 4, 3: None, 4: None},  # two cells at once are beyond the window
+        {0: 0, 1: 1, 2: 2, 3: 3},
     )
     for frame, favored in enumerate(expected):
         held.keep(_cells(frame), TOKENS)
@@ -53,7 +53,27 @@ def test_what_is_in_the_box_moves_with_it_and_what_it_uncovers_is_free() -> None
             if token is None:
                 assert float(raised[column].sum()) == 0.0, (frame, column)
             else:
-                assert float(raised[column, token]) == 2.0, (frame, column)
+                assert float(raised[column, token]) == 2.0 == float(raised[column].sum())
+
+
+def test_what_was_seen_of_the_background_is_favored_wherever_the_box_goes() -> None:
+    layout = torch.zeros(GRID.sides, dtype=torch.int64)
+    for frame, first in enumerate((0, 1, 1, 3)):
+        layout[frame, 0, first : first + 2] = 7
+    held = Persistence(2.0, GRID, layout, EXTENT, CPU)
+    # frame 0 shows 2, 3, 4; frame 1 shows 0, 3, 4; the box never left 1 before frame 3
+    expected: tuple[dict[int, set[int]], ...] = (
+        {0: set(), 1: {4}, 2: {0, 2}, 3: {3}, 4: {4}},  # 2 is entered, and was background
+        {0: {5}, 1: {1}, 2: {2}, 3: {3}, 4: {4}},
+        {0: {5}, 1: set(), 2: {2}, 3: {3}, 4: {4}},  # 2 is uncovered, 3 and 4 entered by a leap
+    )
+    drawn = ([4, 0, 2, 3, 4], [5, 1, 2, 3, 4], [5, 1, 2, 3, 4])
+    for frame, favored in enumerate(expected):
+        held.keep(_cells(frame), torch.tensor(drawn[frame]))
+        raised = held.favor(_logits(), _cells(frame + 1))
+        for column, tokens in favored.items():
+            found = {token: float(raised[column, token]) for token in range(6)}
+            assert found == {token: 2.0 * (token in tokens) for token in range(6)}, (frame, column)
 
 
 def test_an_expected_token_is_raised_at_its_place() -> None:
