@@ -13,7 +13,8 @@ windows stand anywhere where the true neighbour exists. Of every answer:
 
 Directions differ in what there is to draw (up is sky), so beside each stand the true neighbours of the
 same windows, measured the same way, and `above_truth` is how many times farther the drawn blocks are.
-`against_right` compares the other directions with the first.
+`against_right` compares the other directions with the first. Few pictures tell little: of the same weights,
+40 put left at 1.16 and down at 1.36 of right's distance, 100 both at less than 1.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def evaluate(
     ] = 200,
     extensions: Annotated[
         int, typer.Option("--extensions", help="Pictures to extend, in every direction.")
-    ] = 40,
+    ] = 100,
     long_pictures: Annotated[
         int, typer.Option("--long-pictures", help="Pictures extended to 16 times the width.")
     ] = 3,
