@@ -30,7 +30,7 @@ class EvaluationSettings:
     edits: int = 24
     pairs: int = 8  # seeds of each impossible pair
     completions: int = 200  # holes, each filled by every engine
-    extensions: int = 100  # pictures, each extended in every direction; 40 cannot tell left from right
+    extensions: int = 100  # pictures, each extended in every direction: fewer tell little
     long_pictures: int = 3  # of 16 times the width
     long_clips: int = 6  # of 200 frames
     only: tuple[str, ...] = ()  # sections to measure; empty = all
