@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nuwa_cli.cli.forecast import calibration
@@ -81,6 +81,13 @@ def test_a_task_has_its_own_pace_once_it_was_run() -> None:
     assert planned().pace.of("t2i") == pytest.approx(2.0, rel=1e-3)
 
 
+def test_a_model_that_is_there_at_once_is_remembered() -> None:
+    record(planned(), start=1e-5, drawing=1.0)
+    record(planned(), start=1e-5, drawing=1.0)
+    assert planned().pace.runs == 2
+    assert 0 < planned().pace.start < 0.01
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"{}" * 200_000]
 )
@@ -107,6 +114,7 @@ JSON = st.recursive(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(entry=JSON, name=st.sampled_from(["start", "overall", "tasks", "runs"]))
+@example(entry=1e-200, name="start")
 def test_any_entry_is_survived(entry: Any, name: str) -> None:
     path = calibration_path()
     path.parent.mkdir(parents=True, exist_ok=True)

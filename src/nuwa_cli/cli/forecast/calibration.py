@@ -36,6 +36,7 @@ _MAX_BYTES = 1 << 18
 _MAX_ENTRIES = 64
 _WEIGHT = 0.5  # of the newest run
 _BOUNDS = (1e-4, 1e4)  # a pace beyond them is no machine
+_MIN_START = 0.001  # seconds; less would be written as nothing at all
 _MAX_START = 600.0  # seconds
 _ROUGH_START = 2.0
 
@@ -136,6 +137,7 @@ def _moved(old: Pace, start: float | None, pace: float, task: str | None) -> Pac
     if task is not None:
         tasks[task] = between(tasks[task], pace) if task in tasks else pace
     if start is not None and 0 < start <= _MAX_START:
+        start = max(start, _MIN_START)
         start = start if is_first else between(old.start, start)
     else:
         start = old.start
@@ -197,7 +199,7 @@ def _pace(value: Any) -> Pace | None:
     overall, start = value.get("overall"), value.get("start")
     if not (_is_pace(overall) and all(_is_pace(pace) for pace in tasks.values())):
         return None
-    if not (_is_number(start) and 0 < start <= _MAX_START and type(runs) is int and runs > 0):
+    if not (_is_number(start) and _MIN_START <= start <= _MAX_START and type(runs) is int and runs > 0):
         return None
     return Pace(start, overall, tasks, runs)
 
