@@ -199,7 +199,9 @@ def _pace(value: Any) -> Pace | None:
     overall, start = value.get("overall"), value.get("start")
     if not (_is_pace(overall) and all(_is_pace(pace) for pace in tasks.values())):
         return None
-    if not (_is_number(start) and _MIN_START <= start <= _MAX_START and type(runs) is int and runs > 0):
+    if not (
+        _is_number(start) and _MIN_START <= start <= _MAX_START and type(runs) is int and runs > 0
+    ):
         return None
     return Pace(start, overall, tasks, runs)
 
