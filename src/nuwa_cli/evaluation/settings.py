@@ -22,7 +22,7 @@ class EvaluationSettings:
     """How many samples of each set, and sampling settings that differ from the model's own."""
 
     num: int = 150
-    clips: int = 40
+    clips: int = 50
     held_out_share: float = 0.2  # held-out probes in addition, as a share of `num` and `clips`
     sketches: int = 24  # pictures of sketches; as many again with a prompt besides
     sketch_clips: int = 8

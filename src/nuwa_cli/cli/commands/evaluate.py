@@ -36,25 +36,39 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     *,
     model: ModelOptions,
-    num: Annotated[int, typer.Option("-n", "--num", help="Pictures of prompts.")] = 150,
-    clips: Annotated[int, typer.Option("--clips", help="Clips of prompts.")] = 50,
-    sketches: Annotated[int, typer.Option("--sketches", help="Pictures of sketches.")] = 24,
-    sketch_clips: Annotated[int, typer.Option("--sketch-clips", help="Clips of sketches.")] = 8,
-    predictions: Annotated[int, typer.Option("--predictions", help="Clips of a picture.")] = 10,
-    edits: Annotated[int, typer.Option("--edits", help="Pictures to edit.")] = 24,
-    pairs: Annotated[int, typer.Option("--pairs", help="Seeds of every impossible pair.")] = 8,
+    num: Annotated[
+        int, typer.Option("-n", "--num", help="Pictures of prompts.")
+    ] = EvaluationSettings.num,
+    clips: Annotated[
+        int, typer.Option("--clips", help="Clips of prompts.")
+    ] = EvaluationSettings.clips,
+    sketches: Annotated[
+        int, typer.Option("--sketches", help="Pictures of sketches.")
+    ] = EvaluationSettings.sketches,
+    sketch_clips: Annotated[
+        int, typer.Option("--sketch-clips", help="Clips of sketches.")
+    ] = EvaluationSettings.sketch_clips,
+    predictions: Annotated[
+        int, typer.Option("--predictions", help="Clips of a picture.")
+    ] = EvaluationSettings.predictions,
+    edits: Annotated[
+        int, typer.Option("--edits", help="Pictures to edit.")
+    ] = EvaluationSettings.edits,
+    pairs: Annotated[
+        int, typer.Option("--pairs", help="Seeds of every impossible pair.")
+    ] = EvaluationSettings.pairs,
     completions: Annotated[
         int, typer.Option("--completions", help="Holes, each filled by both engines.")
-    ] = 200,
+    ] = EvaluationSettings.completions,
     extensions: Annotated[
         int, typer.Option("--extensions", help="Pictures to extend, in every direction.")
-    ] = 100,
+    ] = EvaluationSettings.extensions,
     long_pictures: Annotated[
         int, typer.Option("--long-pictures", help="Pictures extended to 16 times the width.")
-    ] = 3,
+    ] = EvaluationSettings.long_pictures,
     long_clips: Annotated[
         int, typer.Option("--long-clips", help="Clips extended to 200 frames.")
-    ] = 6,
+    ] = EvaluationSettings.long_clips,
     only: Annotated[
         list[str] | None,
         typer.Option(
