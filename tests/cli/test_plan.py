@@ -167,18 +167,28 @@ def test_dry_run_loads_nothing_and_is_quick(work: Path) -> None:
         "heavy = {'torch', 'av', 'numpy', 'PIL'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     words = ["t2v", "a dog", "-o", "out.mp4", "--dry-run"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=work, capture_output=True, text=True, timeout=60
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0, done.stderr
+    runs = [
+        (processed(work, "-c", code, *words), processed(work, "-c", "import typer")) for _ in "abc"
+    ]
+    dry, typer = (min(seconds for _, seconds in own) for own in zip(*runs, strict=True))
+    assert dry < 8 * typer, runs  # of the same moments: an absolute time would measure the machine
+    done = runs[0][0][0]
     pattern = r"out\.mp4: 2560 tokens in 142 waves, about \d+(\.\d)? s, \d+ MB\n"
     assert re.fullmatch(pattern, done.stdout), done.stdout
     assert "in all 1 file in 142 waves" in done.stderr
     assert "rough" in done.stderr
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
     assert list(work.iterdir()) == []
+
+
+def processed(work: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """A Python run to its good end, and the processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=work, capture_output=True, text=True, timeout=60
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_dry_run_as_json(tiny: Run) -> None:
@@ -219,13 +229,20 @@ def test_smaller_groups_before_a_refusal(planned: Callable[..., Plan]) -> None:
     assert chunks_for(sizes[1], one).note == ""
 
 
-def test_many_outputs_are_planned_quickly(planned: Callable[..., Plan]) -> None:
-    before = time.process_time()
-    plan = planned(*[Wish(task="t2i", prompt=str(index)) for index in range(10_000)])
-    check_memory(plan, "8G")
-    assert plan.waves == 1250 * 61
-    assert plan.total().startswith("in all 10000 files")
-    assert time.process_time() - before < 2.0
+def test_ten_times_the_outputs_are_planned_in_ten_times_the_time(
+    planned: Callable[..., Plan],
+) -> None:
+    def seconds(count: int) -> float:
+        before = time.process_time()
+        plan = planned(*[Wish(task="t2i", prompt=str(index)) for index in range(count)])
+        check_memory(plan, "8G")
+        assert plan.waves == count // 8 * 61
+        assert plan.total().startswith(f"in all {count} files")
+        return time.process_time() - before
+
+    pairs = [(seconds(10_000), seconds(1_000)) for _ in range(3)]
+    many, some = (min(taken) for taken in zip(*pairs, strict=True))
+    assert many < 25 * some, pairs  # pairs of outputs would take a hundred times
 
 
 def test_all_memory_that_is_free_may_be_taken(
