@@ -65,16 +65,6 @@ class Finished:
 Run = Callable[..., Finished]
 
 
-def quickest(done: Finished, again: Callable[[], Finished]) -> Finished:
-    """A run, or, if it was not quick, the quickest of up to three of the same: processor time grows, too,
-    while other processes share a core."""
-    runs = [done]
-    while runs[-1].seconds > MAX_SECONDS and len(runs) < 3:
-        runs.append(again())
-        assert runs[-1].status == done.status, runs
-    return min(runs, key=lambda run: run.seconds)
-
-
 def contents(folder: Path) -> dict[str, str]:
     """What lies in a folder: name → digest, link target or kind."""
     found = {}
