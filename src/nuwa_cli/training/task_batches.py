@@ -28,6 +28,7 @@ from nuwa_cli.training.stage import step_generator
 _PICTURES = ("t2i", "s2i", "i2i")
 _SKETCHES = ("s2i", "s2v")
 _COMPLETIONS = ("i2i", "tv2v")
+_NEARLY_ALL = 0.85  # of a picture: a hole that leaves little known
 _KNOWN_FRAMES = 0.5  # of clips with holes: how many begin with frames that are known whole
 
 
@@ -117,12 +118,13 @@ class TaskBatches:
         has_layout = self._has_layout(task, captions, generator)
         holes = None
         if task in _COMPLETIONS:
-            crops = draw_crops(self._crop_shares(captions), generator)
+            holes = self._drawn_holes(count, generator)
+            crops = draw_crops(self._crop_shares(captions, holes), generator)
             scenes = scenes.cropped(crops)
             captions = [
                 now if told else "" for told, now in zip(captions, scenes.captions, strict=True)
             ]
-            holes = self._holes(scenes, generator)
+            holes = self._holes(holes, scenes, generator)
         return TaskBatch(
             task,
             self.encode_text(captions),
@@ -163,12 +165,14 @@ class TaskBatches:
             return chance >= self.options.hole_layout_dropout
         return chance >= self.options.bare_layout_dropout
 
-    def _crop_shares(self, captions: list[str]) -> Tensor:
-        """How likely each sample shows a part of its scene, (b,)."""
+    def _crop_shares(self, captions: list[str], holes: Tensor) -> Tensor:
+        """How likely each sample shows a part of its scene, (b,). One of which little is known does not:
+        a window of an extension knows a quarter, and what else is drawn nearly from nothing is a scene."""
         options = self.options
-        return torch.tensor(
+        shares = torch.tensor(
             [options.crop_share if text else options.bare_crop_share for text in captions]
         )
+        return shares * (holes.flatten(1).float().mean(dim=1) < _NEARLY_ALL)
 
     def _sketch(self, task: str, scenes: SceneBatch, generator: torch.Generator) -> Tensor | None:
         if task not in _SKETCHES:
@@ -176,11 +180,14 @@ class TaskBatches:
         size = get_preset(self.recipe.preset).sketch_tokenizer.image_size
         return simplify(resize(scenes.classes, size), self.options.simplified_share, generator)
 
-    def _holes(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
-        """One hole all along a clip; some clips begin with a few frames that are known whole."""
+    def _drawn_holes(self, count: int, generator: torch.Generator) -> Tensor:
         size = get_preset(self.recipe.preset).tokenizer
+        return draw_holes(count, size.image_size, size.downsample_factor, generator)
+
+    def _holes(self, holes: Tensor, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
+        """One hole of (b, S, S) all along a clip, some of them over its subject; some clips begin with a
+        few frames that are known whole."""
         count, frames = scenes.subject_mask.shape[:2]
-        holes = draw_holes(count, size.image_size, size.downsample_factor, generator)
         subjects = scenes.subject_mask.amax(dim=1) > 0
         holes = cover_subjects(holes, subjects, self.options.subject_hole_share, generator)
         holes = holes[:, None].repeat(1, frames, 1, 1)

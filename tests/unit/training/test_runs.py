@@ -18,9 +18,10 @@ from nuwa_cli.tokenizer.vqgan_seg import VQGANSeg
 from nuwa_cli.training.batches import make_batches
 from nuwa_cli.training.checkpoint import list_checkpoints, read_checkpoint
 from nuwa_cli.training.loop import Run
-from nuwa_cli.training.recipe import TrainRecipe
+from nuwa_cli.training.recipe import TrainRecipe, check_options
 from nuwa_cli.training.scenes import SceneSource
 from nuwa_cli.training.stage import Stage
+from nuwa_cli.training.task_batches import ModelOptions, TaskBatches
 from nuwa_cli.training.train_nuwa import ModelStage
 from nuwa_cli.training.train_vqgan import TokenizerStage
 from nuwa_cli.training.train_vqgan_seg import SketchStage
@@ -130,6 +131,27 @@ def test_model_overfits_one_batch(
     batch = stage.batch(0)
     losses = [stage.step(batch, step)["t2i_loss"] for step in range(60)]
     assert losses[-1] < 0.4 * losses[0]
+
+
+def test_a_picture_of_which_little_is_known_is_a_whole_scene(
+    source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe
+) -> None:
+    phases = ({"until": 100, "mix": {"i2i": 1.0}, "images": 64},)
+    crops_of_all = {"crop_share": 1.0, "bare_crop_share": 1.0, "subject_hole_share": 0.0}
+    recipe = dataclasses.replace(model_recipe, options=crops_of_all, phases=phases)
+    cropped = TaskBatches(recipe, check_options(recipe.options, ModelOptions()), source, text)
+    whole_options = dataclasses.replace(cropped.options, crop_share=0.0, bare_crop_share=0.0)
+    whole = TaskBatches(recipe, whole_options, source, text)
+    shown, scenes = cropped.make(0), whole.make(0)
+    assert shown.scenes is not None
+    assert scenes.scenes is not None
+    assert shown.holes is not None
+    hidden = shown.holes.flatten(1).float().mean(dim=1)
+    same = (shown.scenes.frames == scenes.scenes.frames).flatten(1).all(dim=1)
+    little_known = hidden > 0.9
+    assert little_known.any()
+    assert same[little_known].all()
+    assert same[hidden < 0.8].float().mean() < 0.1  # of a few the part is all but the whole
 
 
 def test_batches_depend_on_the_step_alone(
