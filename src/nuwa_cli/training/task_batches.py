@@ -54,6 +54,7 @@ class ModelOptions:
     crop_share: float = 0.2  # completions with a text that show an enlarged part of a scene
     subject_hole_share: float = 0.2  # holes that lie over a subject
     bare_crop_share: float = 0.6  # completions without one: what an extension's windows look like
+    trained: tuple[str, ...] = ()  # how names of parameters begin that alone learn; all by default
     sample_guidance: float = 2.0
     sample_prompts: tuple[str, ...] = ()
 

@@ -17,6 +17,7 @@ Three things make a small budget go further:
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -80,7 +81,7 @@ class ModelStage:
         self.batches = TaskBatches(recipe, self.options, source, text)
         torch.manual_seed(recipe.seed)
         preset = get_preset(recipe.preset)
-        self.nuwa = Nuwa(preset.transformer).to(device)
+        self.nuwa = _trained_alone(Nuwa(preset.transformer).to(device), self.options.trained)
         dim = preset.transformer.dim
         self.heads = nn.ModuleDict(
             {name: nn.Linear(dim, size) for name, size in label_sizes().items()}
@@ -296,6 +297,19 @@ class ModelStage:
             )
             losses.append(loss / (wanted >= 0).sum().clamp(min=1))  # perhaps nobody is there
         return torch.stack(losses).mean()
+
+
+def _trained_alone(nuwa: Nuwa, names: Sequence[str]) -> Nuwa:
+    """The same model, of which nothing learns but parameters whose names begin so; none: everything."""
+    for prefix in names:
+        if not any(name.startswith(prefix) for name, _ in nuwa.named_parameters()):
+            raise UsageError(
+                f"recipe option trained '{prefix}': no parameter of the model begins so; "
+                "give names such as 'decoder.neighbors'"
+            )
+    for name, parameter in nuwa.named_parameters():
+        parameter.requires_grad_(not names or name.startswith(tuple(names)))
+    return nuwa
 
 
 def _cross_entropy(

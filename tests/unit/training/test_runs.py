@@ -133,6 +133,31 @@ def test_model_overfits_one_batch(
     assert losses[-1] < 0.4 * losses[0]
 
 
+def test_only_what_the_recipe_names_learns(
+    source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe
+) -> None:
+    names = ("decoder.neighbors", "encoder.pixels")
+    phases = ({"until": 100, "mix": {"i2i": 1.0}, "images": 2},)
+    recipe = dataclasses.replace(model_recipe, options={"trained": list(names)}, phases=phases)
+    stage = _make_model(source, text)(recipe)
+    model = stage.modules["nuwa"]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for step in range(3):
+        stage.step(stage.batch(step), step)
+    moved = {name for name, now in model.state_dict().items() if not torch.equal(now, before[name])}
+    assert moved
+    assert all(name.startswith(names) for name in moved), moved
+    assert {prefix for prefix in names if any(n.startswith(prefix) for n in moved)} == set(names)
+
+
+def test_a_name_that_no_parameter_has_is_refused(
+    source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe
+) -> None:
+    recipe = dataclasses.replace(model_recipe, options={"trained": ["decoder.neighbours"]})
+    with pytest.raises(UsageError, match=r"'decoder\.neighbours'"):
+        _make_model(source, text)(recipe)
+
+
 def test_a_picture_of_which_little_is_known_is_a_whole_scene(
     source: SceneSource, text: TextTokenizer, model_recipe: TrainRecipe
 ) -> None:
