@@ -211,9 +211,15 @@ def save_reranker(reranker: DualEncoder, figures: dict[str, float], run_dir: Pat
     write_bytes(run_dir / _RERANKER_RECORD, json.dumps(record, indent=1).encode(), force=True)
 
 
-def load_reranker(run_dir: Path) -> DualEncoder:
-    """Read what `save_reranker` wrote. Raises InputError when it is missing or damaged."""
-    record_path, path = run_dir / _RERANKER_RECORD, run_dir / RERANKER_NAME
+def load_reranker(source: Path) -> DualEncoder:
+    """The dual encoder that `save_reranker` wrote, or that of a model folder. Raises InputError when it is
+    missing or damaged."""
+    if _is_model(source):
+        kept = load_model(source).reranker
+        if kept is None:
+            raise InputError(f"model '{source}': has no re-ranker; train one")
+        return kept
+    record_path, path = source / _RERANKER_RECORD, source / RERANKER_NAME
     record = parse_json(read_file(record_path, max_bytes=_MAX_RECORD), record_path)
     reranker = DualEncoder(DualEncoderConfig.from_dict(record["config"]))
     tensors = tensors_from_bytes(read_file(path, max_bytes=_MAX_WEIGHTS), path)

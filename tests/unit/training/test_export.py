@@ -80,6 +80,14 @@ def test_two_runs_become_a_model(
     assert model.sketch_tokenizer is not None
     sketch = load_trained_sketch_tokenizer(tmp_path / "tiny", preset.sketch_tokenizer)
     assert torch.equal(sketch.codebook.codes, model.sketch_tokenizer.codebook.codes)
+    kept = load_reranker(tmp_path / "tiny").state_dict()
+    assert kept.keys() == model.reranker.state_dict().keys()
+    assert all(torch.equal(kept[name], net) for name, net in model.reranker.state_dict().items())
+    export_model(
+        tmp_path / "tiny", [Share(tmp_path / "model")], tmp_path / "bare", defaults=SamplingConfig()
+    )
+    with pytest.raises(InputError, match="bare': has no re-ranker"):
+        load_reranker(tmp_path / "bare")
     other = dataclasses.replace(preset.tokenizer, code_dim=8)
     with pytest.raises(InputError, match="another preset"):
         load_trained_tokenizer(tmp_path / "tiny", other)

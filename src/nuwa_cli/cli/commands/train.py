@@ -179,7 +179,9 @@ def train_evaluator(options: NetOptions, out: OutOption, said: VoiceOptions) -> 
 @takes_options
 def export(
     *,
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Run folder of the tokenizer.")],
+    tokenizer: Annotated[
+        Path, typer.Option("--tokenizer", help="Run of the tokenizer, or the model to continue.")
+    ],
     model: Annotated[
         list[str],
         typer.Option(
@@ -189,7 +191,8 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
     sketch_tokenizer: SketchTokenizerOption = None,
     reranker: Annotated[
-        Path | None, typer.Option("--reranker", help="Run folder of the re-ranker.")
+        Path | None,
+        typer.Option("--reranker", help="Run of the re-ranker, or a model that has one."),
     ] = None,
     guidance: Annotated[float, typer.Option("--guidance", help="Default of the model.")] = 2.0,
     temperature: Annotated[float, typer.Option("--temperature", help="Default.")] = 1.0,
