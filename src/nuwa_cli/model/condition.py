@@ -21,6 +21,9 @@ from nuwa_cli.ops.samples import SAMPLES
 ABSENT = -1
 """A sketch cell that is not given, or a hole in the canvas."""
 
+LITTLE_KNOWN = 0.15
+"""Share of a canvas up to which nearly all of a picture is drawn from its text and layout."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -69,14 +72,22 @@ class Condition:
         """The same shapes with nothing in them: the other half of classifier-free guidance.
 
         The canvas goes too. Measured by eye: guided away from what would be drawn without it, a
-        completion joins the intact part far better than when only the text is guided.
+        completion joins the intact part far better than when only the text is guided. Where hardly
+        anything is known it stays: guided away from, the little that is known spreads over the picture.
         """
+        canvas, pixels = self.canvas, self.pixels
+        if canvas is not None:
+            stays = (canvas >= 0).flatten(1).float().mean(dim=1)[
+                :, None, None, None
+            ] <= LITTLE_KNOWN
+            canvas = canvas.where(stays, ABSENT)
+            pixels = None if pixels is None else pixels * stays
         return Condition(
             text=torch.zeros_like(self.text),
             sketch=None if self.sketch is None else torch.full_like(self.sketch, ABSENT),
-            canvas=None if self.canvas is None else torch.full_like(self.canvas, ABSENT),
+            canvas=canvas,
             layout=None if self.layout is None else torch.full_like(self.layout, ABSENT),
-            pixels=None if self.pixels is None else torch.zeros_like(self.pixels),
+            pixels=pixels,
             first_frame=self.first_frame,
         )
 

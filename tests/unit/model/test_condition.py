@@ -23,6 +23,19 @@ def test_null_has_the_same_shapes_and_nothing_in_them() -> None:
     assert bool((null.canvas == ABSENT).all())
 
 
+def test_where_little_is_known_it_stays_in_the_null() -> None:
+    canvas = torch.full((3, 1, 4, 4), ABSENT)
+    canvas[0, 0, 0, :2] = 7  # 2 of 16 cells
+    canvas[1, 0, 0, :3] = 7  # 3 of 16
+    pixels = torch.ones(3, 4, 16, 16)
+    null = Condition(torch.ones(3, 2).long(), canvas=canvas, pixels=pixels).null()
+    assert null.canvas is not None and null.pixels is not None
+    assert torch.equal(null.canvas[0], canvas[0])
+    assert bool((null.canvas[1:] == ABSENT).all())
+    assert bool((null.pixels[0] == 1).all()) and not null.pixels[1].any()
+    assert not null.text.any()
+
+
 def test_select_cuts_every_part() -> None:
     one = Condition(TEXT, SKETCH).select(slice(1, 2))
     assert one.batch_size == 1
