@@ -21,8 +21,9 @@ from nuwa_cli.ops.samples import SAMPLES
 ABSENT = -1
 """A sketch cell that is not given, or a hole in the canvas."""
 
-LITTLE_KNOWN = 0.15
-"""Share of a canvas up to which nearly all of a picture is drawn from its text and layout."""
+LITTLE_KNOWN = 0.06
+"""Share of a canvas' cells up to which it stays in the null. Measured (75 to 125 holes, Fréchet distance on evaluator
+features): with 5 % of a picture known 4.5 -> 3.8, with 13 % no difference, and borders join less well."""
 
 
 @dataclass(frozen=True)

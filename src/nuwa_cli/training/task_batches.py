@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nuwa_cli.model.condition import LITTLE_KNOWN
 from nuwa_cli.presets import get_preset
 from nuwa_cli.storybook.captions import caption
 from nuwa_cli.storybook.catalog import load_catalog
@@ -29,6 +28,7 @@ from nuwa_cli.training.stage import step_generator
 _PICTURES = ("t2i", "s2i", "i2i")
 _SKETCHES = ("s2i", "s2v")
 _COMPLETIONS = ("i2i", "tv2v")
+_NEARLY_ALL = 0.85  # of a picture: a hole that leaves little known
 _KNOWN_FRAMES = 0.5  # of clips with holes: how many begin with frames that are known whole
 
 
@@ -173,7 +173,7 @@ class TaskBatches:
         shares = torch.tensor(
             [options.crop_share if text else options.bare_crop_share for text in captions]
         )
-        return shares * (holes.flatten(1).float().mean(dim=1) < 1 - LITTLE_KNOWN)
+        return shares * (holes.flatten(1).float().mean(dim=1) < _NEARLY_ALL)
 
     def _sketch(self, task: str, scenes: SceneBatch, generator: torch.Generator) -> Tensor | None:
         if task not in _SKETCHES:

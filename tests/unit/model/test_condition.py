@@ -24,10 +24,10 @@ def test_null_has_the_same_shapes_and_nothing_in_them() -> None:
 
 
 def test_where_little_is_known_it_stays_in_the_null() -> None:
-    canvas = torch.full((3, 1, 4, 4), ABSENT)
-    canvas[0, 0, 0, :2] = 7  # 2 of 16 cells
-    canvas[1, 0, 0, :3] = 7  # 3 of 16
-    pixels = torch.ones(3, 4, 16, 16)
+    canvas = torch.full((3, 1, 8, 8), ABSENT)
+    canvas[0, 0, 0, :3] = 7  # 3 of 64 cells
+    canvas[1, 0, 0, :4] = 7
+    pixels = torch.ones(3, 4, 32, 32)
     null = Condition(torch.ones(3, 2).long(), canvas=canvas, pixels=pixels).null()
     assert null.canvas is not None and null.pixels is not None
     assert torch.equal(null.canvas[0], canvas[0])
