@@ -12,6 +12,10 @@ All of it is known before a token is drawn, so wavefront decoding stays exact.
 Measured: with the encoder, nearest tokens and pixels alone, 500 steps hardly taught the decoder to look
 at the right of a hole. `KnownNeighbors` can begin as a copy of the decoder's first layer, which knows
 already how to read the contents of neighbors; it only learns that there are some on the other sides.
+In the shipped weights it has fallen silent since: all heads look at their BOS slot alone, and every hole
+is told the same (17,781 cells of 100 pictures), so that nearest tokens, encoder and pixels tell what they
+tell without it. Begun anew with random values it falls silent within 100 steps at a learning rate of
+2e-3, and stays awake at 3e-4; in 420 such steps holes became no better.
 """
 
 from __future__ import annotations
