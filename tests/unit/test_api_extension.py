@@ -20,6 +20,7 @@ from nuwa_cli.tasks.plan import Plan
 from nuwa_cli.tasks.run import run_plan
 
 AROUND = Margins(9, 14, 40, 20)
+SIDES = Margins(left=40, right=60)
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +226,21 @@ def test_the_middle_is_the_models_own_picture(pipeline: NuwaPipeline) -> None:
 def test_refusals(pipeline: NuwaPipeline, call: Any, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         call(pipeline)
+
+
+def test_two_sides_at_once_are_what_they_are_one_by_one(
+    pipeline: NuwaPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = picture(32, 40)
+    together = pipeline.extend(source, SIDES, "a dog on the beach", seed=3)
+    counts = []
+
+    def one_by_one(self: Extension, asked: Any) -> list[Any]:
+        counts.append(len(asked))
+        return [self._draw(plan, seed) for plan, seed in asked]
+
+    monkeypatch.setattr(Extension, "_draw_all", one_by_one)
+    apart = pipeline.extend(source, SIDES, "a dog on the beach", seed=3)
+    assert counts and set(counts) == {2}
+    assert (together.tokens == apart.tokens).all()
+    assert (together.frames == apart.frames).all()

@@ -33,7 +33,7 @@ from nuwa_cli.infinity.words import Segment, plan_segments, teller
 from nuwa_cli.media.metadata import Recipe
 from nuwa_cli.tasks.inputs import Bytes
 from nuwa_cli.tasks.plan import Plan
-from nuwa_cli.tasks.run import OnProgress, run_plan
+from nuwa_cli.tasks.run import OnProgress, run_plan, run_plans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,6 +135,7 @@ class Extension:
             shows=self._engine.reader.shows_place,
             seed=self._settings.seed,
             known=known or {},
+            draw_all=self._draw_all,
         )
         empty = np.empty((0, 0, 3), dtype=np.uint8)
         for done in filled:
@@ -192,12 +193,20 @@ class Extension:
     def _draw(self, plan: Plan, seed: int) -> Tensor:
         return draw_step(self._engine.model, plan, self._settings, seed)
 
+    def _draw_all(self, asked: Sequence[tuple[Plan, int]]) -> list[Tensor]:
+        samples = [(plan, _settings_of(plan, self._settings, seed)) for plan, seed in asked]
+        return run_plans(self._engine.model.transformer, samples, together=len(samples))
+
 
 def draw_step(model: LoadedModel, plan: Plan, settings: SamplingConfig, seed: int) -> Tensor:
     """Tokens (t, h, w) of one step of something that grows."""
+    return run_plan(model.transformer, plan, _settings_of(plan, settings, seed))
+
+
+def _settings_of(plan: Plan, settings: SamplingConfig, seed: int) -> SamplingConfig:
     if plan.nobody and plan.kind == "image":
         settings = settings.of_place()
-    return run_plan(model.transformer, plan, replace(settings, seed=seed))
+    return replace(settings, seed=seed)
 
 
 def start_extension(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from nuwa_cli.tasks.plan import Box, Plan
 
 Draw = Callable[[Plan, int], Tensor]
 """(plan, seed) → tokens (1, h, w) of the window."""
+
+DrawAll = Callable[[Sequence[tuple[Plan, int]]], Sequence[Tensor]]
+"""The same of several plans, each as it would be drawn alone."""
 
 _SKY_NATS = 3.0
 """How strongly a patch above a picture is expected to go on with what lies below it. A sky tells little of how far

@@ -10,6 +10,10 @@ the canvas. What lies below is decided at half the scale beforehand (`drafts`).
 A patch that does not join, a night sky beside a blue one, would go on in all that follows. So the light is
 compared across its borders (`joints`), and where it steps, the patch is drawn again.
 
+Patches of one side cannot be drawn at once: every cell of a patch knows its whole canvas beforehand, and that of the
+second holds the first. Lanes see nothing of each other, so a patch on the right and one on the left are decoded in the
+same steps, each as it would be alone.
+
 Invariant: a step's tokens depend on its window or draft, its words and a seed mixed from (seed, step) alone, so
 steps taken from a journal give the same result as steps that are drawn.
 """
@@ -22,13 +26,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nuwa_cli.errors import InputError
 from nuwa_cli.infinity.controller import Controller, Step
 from nuwa_cli.infinity.drafts import Drafts, Shows
 from nuwa_cli.infinity.geometry import Rect
 from nuwa_cli.infinity.joints import best_joined
-from nuwa_cli.infinity.plans import Draw, Tell, plan_step, step_seed
+from nuwa_cli.infinity.plans import Draw, DrawAll, Tell, plan_step, step_seed
 from nuwa_cli.infinity.pool import UNKNOWN, Cells, ContextPool, Tokens
 from nuwa_cli.infinity.source import Levels, Pixels, SourceCells, samples_of
 from nuwa_cli.infinity.strips import decode_cells, margin_of, strip
@@ -67,6 +72,19 @@ class Lane:
         return strips if self._place is None else [self._place(*strip) for strip in strips]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A step as its lane counts it, what its window shows, and its tokens, or what it takes to draw them."""
+
+    step: Step
+    lane: Lane
+    own: Step
+    window: Cells
+    seed: int
+    tokens: Tokens | None
+    plan: Plan | None
+
+
 def walk(
     steps: Iterable[tuple[Step, Lane]],
     *,
@@ -75,38 +93,64 @@ def walk(
     shows: Shows,
     seed: int,
     known: Mapping[int, Tokens],
+    draw_all: DrawAll | None = None,
 ) -> Iterator[Filled]:
     """Fill a canvas of which nothing but the source is known, step by step; steps in `known` are taken
-    from there.
+    from there. With `draw_all`, neighboring steps of different lanes are drawn at once.
 
     Raises InputError when known tokens are not those of their step.
     """
-    for step, lane in steps:
+
+    def ask(step: Step, lane: Lane) -> _Asked:
         nearby, own = lane.nearby, lane.own_step(step)
-        window = nearby.select(own.window)
         if step.index in known:
-            tokens = _checked(known[step.index], own, nearby.source)
-            seen = nearby.look(own, window, tokens)
-        elif (
-            drafted := nearby.drafts.patch(own, tell=tell, draw=draw, seed=seed, shows=shows)
-        ) is not None:
-            tokens, seen = drafted, nearby.look(own, window, drafted)
+            tokens: Tokens | None = _checked(known[step.index], own, nearby.source)
         else:
-            plan = plan_step(own, window, tell(step))
-            tokens, seen = _best_drawn(nearby, own, window, plan, draw, step_seed(seed, step.index))
-        yield Filled(step, tokens, lane.placed(nearby.fill(own, tokens, seen)))
+            tokens = nearby.drafts.patch(own, tell=tell, draw=draw, seed=seed, shows=shows)
+        window = nearby.select(own.window)
+        plan = plan_step(own, window, tell(step)) if tokens is None else None
+        return _Asked(step, lane, own, window, step_seed(seed, step.index), tokens, plan)
+
+    for group in _apart(steps):
+        asked = [ask(step, lane) for step, lane in group]
+        new = {one.step.index: (one.plan, one.seed) for one in asked if one.plan is not None}
+        first: dict[int, Tensor] = {}
+        if draw_all is not None and len(new) > 1:
+            first = dict(zip(new, draw_all(list(new.values())), strict=True))
+        for one in asked:
+            nearby, tokens = one.lane.nearby, one.tokens
+            if tokens is None:
+                tokens, seen = _best_drawn(one, draw, first.get(one.step.index))
+            else:
+                seen = nearby.look(one.own, one.window, tokens)
+            yield Filled(one.step, tokens, one.lane.placed(nearby.fill(one.own, tokens, seen)))
 
 
-def _best_drawn(
-    nearby: Nearby, step: Step, window: Cells, plan: Plan, draw: Draw, seed: int
-) -> tuple[Tokens, Levels]:
-    """Tokens of a step's patch, and pixels of its window."""
-    inside = step.patch.seen_from(step.window)
+def _apart(steps: Iterable[tuple[Step, Lane]]) -> Iterator[list[tuple[Step, Lane]]]:
+    """Neighboring steps, no two of one lane."""
+    group: list[tuple[Step, Lane]] = []
+    for step, lane in steps:
+        if any(lane is other for _, other in group):
+            yield group
+            group = []
+        group.append((step, lane))
+    if group:
+        yield group
+
+
+def _best_drawn(asked: _Asked, draw: Draw, first: Tensor | None) -> tuple[Tokens, Levels]:
+    """Tokens of a step's patch, and pixels of its window; `first` is the first drawing, if there is one."""
+    assert asked.plan is not None
+    plan, nearby = asked.plan, asked.lane.nearby
+    inside = asked.own.patch.seen_from(asked.own.window)
 
     def attempt(number: int) -> tuple[Tokens, Levels]:
-        drawn = draw(plan, step_seed(seed, number) if number else seed)
+        if number:
+            drawn = draw(plan, step_seed(asked.seed, number))
+        else:
+            drawn = draw(plan, asked.seed) if first is None else first
         tokens: Tokens = drawn[0].cpu().numpy()[inside.slices]
-        return tokens, nearby.look(step, window, tokens)
+        return tokens, nearby.look(asked.own, asked.window, tokens)
 
     return best_joined(attempt, inside, nearby.source.canvas.cell)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from nuwa_cli.infinity import joints
 from nuwa_cli.infinity.geometry import Margins, plan_canvas
 from nuwa_cli.infinity.mirror import lanes
-from nuwa_cli.infinity.plans import Words
+from nuwa_cli.infinity.plans import DrawAll, Words
 from nuwa_cli.infinity.source import SourceCells
 from nuwa_cli.infinity.walk import walk
 from nuwa_cli.tasks.plan import Plan
@@ -37,7 +37,9 @@ def draw(plan: Plan, _: int) -> Tensor:
     return torch.from_numpy(rng.integers(0, 64, (1, *plan.grid.sides[1:])))
 
 
-def grown(picture: Any, margins: Margins, vqgan: VQGAN) -> Any:
+def grown(
+    picture: Any, margins: Margins, vqgan: VQGAN, draw_all: DrawAll | None = None, known: Any = ()
+) -> Any:
     """The whole result, each of its pixels given once."""
     canvas = plan_canvas(*picture.shape[:2], margins, side=4, cell=8)
     result = np.zeros((canvas.height, canvas.width, 3), dtype=np.uint8)
@@ -51,7 +53,8 @@ def grown(picture: Any, margins: Margins, vqgan: VQGAN) -> Any:
         tell=lambda _: NOTHING,
         shows=lambda *_: None,
         seed=0,
-        known={},
+        known=dict(known),
+        draw_all=draw_all,
     ):
         numbers.append(done.step.index)
         for place, pixels in done.strips:
@@ -75,6 +78,25 @@ def test_two_sides_are_what_each_is_alone(vqgan: VQGAN) -> None:
     both = grown(picture, Margins(left=50, right=90), vqgan)
     assert (both[:, :86] == grown(picture, Margins(left=50), vqgan)).all()
     assert (both[:, 50:] == grown(picture, Margins(right=90), vqgan)).all()
+
+
+def test_both_sides_are_drawn_at_once(vqgan: VQGAN) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (32, 36, 3), dtype=np.uint8)
+    counts = []
+
+    def draw_all(asked: Sequence[tuple[Plan, int]]) -> list[Tensor]:
+        counts.append(len(asked))
+        return [draw(plan, seed) for plan, seed in asked]
+
+    margins = Margins(left=50, right=90)  # 4 and 6 steps
+    together = grown(picture, margins, vqgan, draw_all)
+    assert (together == grown(picture, margins, vqgan)).all()
+    assert counts == [2, 2, 2, 2]
+    grown(picture, Margins(left=50), vqgan, draw_all)
+    assert len(counts) == 4
+    done = {1: np.zeros((4, 2), dtype=np.int64)}  # what stands in a journal needs no other
+    grown(picture, margins, vqgan, draw_all, done)
+    assert counts[4:] == [2, 2, 2]
 
 
 def test_where_it_grows_up_too_all_is_drawn_as_it_lies(vqgan: VQGAN) -> None:
