@@ -78,9 +78,8 @@ class Condition:
         """
         canvas, pixels = self.canvas, self.pixels
         if canvas is not None:
-            stays = (canvas >= 0).flatten(1).float().mean(dim=1)[
-                :, None, None, None
-            ] <= LITTLE_KNOWN
+            known = (canvas >= 0).float().mean(dim=(1, 2, 3), keepdim=True)
+            stays = known <= LITTLE_KNOWN
             canvas = canvas.where(stays, ABSENT)
             pixels = None if pixels is None else pixels * stays
         return Condition(
