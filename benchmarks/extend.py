@@ -1,6 +1,6 @@
 """A picture that grows to both sides: its two lanes decoded in the same steps, against one after the other.
 
-    python benchmarks/extend.py                       # a hill, 4 patches on each side, one thread
+    python benchmarks/extend.py                       # a castle's hill, 4 patches on each side, one thread
     python benchmarks/extend.py --windows 8 --repeats 5
 
 The shipped model, the same seeds and the same pixels; both take turns, so that other load on the machine falls

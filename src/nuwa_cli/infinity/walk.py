@@ -114,13 +114,15 @@ def walk(
     for group in _apart(steps):
         asked = [ask(step, lane) for step, lane in group]
         new = {one.step.index: (one.plan, one.seed) for one in asked if one.plan is not None}
-        first: dict[int, Tensor] = {}
         if draw_all is not None and len(new) > 1:
-            first = dict(zip(new, draw_all(list(new.values())), strict=True))
+            drawn = draw_all(list(new.values()))
+        else:
+            drawn = [draw(plan, own_seed) for plan, own_seed in new.values()]
+        first = dict(zip(new, drawn, strict=True))
         for one in asked:
             nearby, tokens = one.lane.nearby, one.tokens
             if tokens is None:
-                tokens, seen = _best_drawn(one, draw, first.get(one.step.index))
+                tokens, seen = _best_drawn(one, draw, first[one.step.index])
             else:
                 seen = nearby.look(one.own, one.window, tokens)
             yield Filled(one.step, tokens, one.lane.placed(nearby.fill(one.own, tokens, seen)))
@@ -138,17 +140,14 @@ def _apart(steps: Iterable[tuple[Step, Lane]]) -> Iterator[list[tuple[Step, Lane
         yield group
 
 
-def _best_drawn(asked: _Asked, draw: Draw, first: Tensor | None) -> tuple[Tokens, Levels]:
-    """Tokens of a step's patch, and pixels of its window; `first` is the first drawing, if there is one."""
+def _best_drawn(asked: _Asked, draw: Draw, first: Tensor) -> tuple[Tokens, Levels]:
+    """Tokens of a step's patch, and pixels of its window; `first` is the first drawing."""
     assert asked.plan is not None
     plan, nearby = asked.plan, asked.lane.nearby
     inside = asked.own.patch.seen_from(asked.own.window)
 
     def attempt(number: int) -> tuple[Tokens, Levels]:
-        if number:
-            drawn = draw(plan, step_seed(asked.seed, number))
-        else:
-            drawn = draw(plan, asked.seed) if first is None else first
+        drawn = draw(plan, step_seed(asked.seed, number)) if number else first
         tokens: Tokens = drawn[0].cpu().numpy()[inside.slices]
         return tokens, nearby.look(asked.own, asked.window, tokens)
 
